@@ -1,5 +1,5 @@
 /** The little HTTP that both listeners share. */
-import http from 'node:http';
+import type http from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 const BODY_BYTES_MAX = 20_000_000;

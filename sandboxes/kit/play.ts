@@ -21,7 +21,7 @@ export function play(vendor: Vendor, request: VendorRequest, fault: Hit): Play {
       return now(vendor.errorAnswer('rate-limited', request, params));
     case '429-retry-after': {
       const answer = vendor.errorAnswer('rate-limited', request, params);
-      return now({ ...answer, headers: { ...answer.headers, 'retry-after': String(params['seconds'] ?? 1) } });
+      return now({ ...answer, headers: { ...answer.headers, 'retry-after': String(Number(params['seconds'] ?? 1)) } });
     }
     case '500-before':
       return now(serverError(vendor, request, params, false));
@@ -68,7 +68,8 @@ export function play(vendor: Vendor, request: VendorRequest, fault: Hit): Play {
       return now({ ...answer, headers, body: text.slice(0, Math.floor(text.length / 2)) });
     }
     case 'redirect': {
-      const location = String(params['location'] ?? `http://elsewhere.invalid${request.path}`);
+      const elsewhere = `http://elsewhere.invalid${request.path}`;
+      const location = typeof params['location'] === 'string' ? params['location'] : elsewhere;
       return now({ status: 302, headers: { location } });
     }
   }

@@ -32,6 +32,7 @@ export interface PartialFault {
 /** What the vendor answers. */
 export interface Answer {
   status: number;
+  /** Names in lower case. */
   headers?: Record<string, string>;
   /** An object goes out as JSON, a string or bytes as they are (set `content-type` yourself). */
   body?: unknown;
