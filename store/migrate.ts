@@ -1,0 +1,79 @@
+/** Migrations without a folder scan; two processes may run them at once. */
+import type { Knex } from 'knex';
+import { SCHEMA, row } from './db.ts';
+import type { Db } from './db.ts';
+import * as m0001 from './migrations/0001_contacts.ts';
+import * as m0002 from './migrations/0002_ledger.ts';
+import * as m0003 from './migrations/0003_audit.ts';
+import * as m0004 from './migrations/0004_triggers.ts';
+import * as m0005 from './migrations/0005_cases.ts';
+
+const all: Record<string, { up: string; down: string }> = {
+  '0001_contacts': m0001,
+  '0002_ledger': m0002,
+  '0003_audit': m0003,
+  '0004_triggers': m0004,
+  '0005_cases': m0005,
+};
+
+const source: Knex.MigrationSource<string> = {
+  getMigrations: () => Promise.resolve(Object.keys(all)),
+  getMigrationName: (name) => name,
+  getMigration: (name) => {
+    const migration = all[name];
+    if (migration === undefined) return Promise.reject(new Error(`no migration ${name}`));
+    return Promise.resolve({
+      // Raw text with question marks in it must not be read as bindings: run it on the driver.
+      up: (trx) => runSql(trx, migration.up),
+      down: (trx) => runSql(trx, migration.down),
+    });
+  },
+};
+
+async function runSql(trx: Knex, sql: string): Promise<void> {
+  await trx.raw(sql.replaceAll('?', '\\?'));
+}
+
+const config: Knex.MigratorConfig = { migrationSource: source, schemaName: SCHEMA, tableName: 'migrations' };
+const MIGRATION_LOCK = 7_235_001;
+
+/** Runs `fn` while no other process migrates this database; a lock row left by a killed process is freed. */
+async function underLock<T>(db: Db, fn: () => Promise<T>): Promise<T> {
+  return db.transaction(async (tx) => {
+    await tx.raw('select pg_advisory_xact_lock(?)', [MIGRATION_LOCK]);
+    await db.raw(`create schema if not exists ${SCHEMA}`);
+    await db.migrate.forceFreeMigrationsLock(config);
+    return fn();
+  });
+}
+
+/** Brings the schema up to date. Returns the names of the migrations that ran. The pool needs two connections. */
+export async function migrate(db: Db): Promise<string[]> {
+  return underLock(db, async () => {
+    const [, names] = (await db.migrate.latest(config)) as [number, string[]];
+    return names;
+  });
+}
+
+/** Undoes all migrations (data are lost). For tests and for leaving. */
+export async function migrateDown(db: Db): Promise<string[]> {
+  return underLock(db, async () => {
+    const [, names] = (await db.migrate.rollback(config, true)) as [number, string[]];
+    return names;
+  });
+}
+
+/** What is wrong with the schema for this programme, or null: it refuses to start on an older or newer one. */
+export async function schemaProblem(db: Db): Promise<string | null> {
+  const there = await row<{ there: boolean }>(db, `select to_regclass('${SCHEMA}.migrations') is not null as there`);
+  if (there?.there !== true) return 'The database has no Plumbline schema yet. Run: plumbline migrate';
+  const known = Object.keys(all);
+  const done = await db.withSchema(SCHEMA).table('migrations').orderBy('id').pluck<string[]>('name');
+  const newer = done.filter((name) => !known.includes(name));
+  if (newer.length > 0) {
+    return `The database is newer than this programme (it has ${newer.join(', ')}). Start the newer release.`;
+  }
+  const missing = known.filter((name) => !done.includes(name));
+  if (missing.length > 0) return `The database misses ${missing.join(', ')}. Run: plumbline migrate`;
+  return null;
+}
