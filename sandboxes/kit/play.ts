@@ -45,7 +45,7 @@ export function play(vendor: Vendor, request: VendorRequest, fault: Hit): Play {
     }
     case 'stale-reads': {
       const live = vendor.snapshot();
-      vendor.restore(structuredClone(fault.staleState));
+      vendor.restore(fault.staleState);
       const answer = happens();
       vendor.restore(live);
       return now({ ...answer, effect: false });
