@@ -1,0 +1,101 @@
+/**
+ * The servers of a test run: one PostgreSQL, one Temporal, in a temporary folder, on ports nobody uses. Each test file
+ * takes a database and a namespace of its own from them, so files never see each other.
+ */
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { recordedProcess, stopRecorded, writeJsonFile } from '../../local/pid-files.ts';
+import { startPostgres } from '../../local/postgres.ts';
+import { startMark } from '../../local/processes.ts';
+import type { RunningPart } from '../../local/processes.ts';
+import type { Say } from '../../local/say.ts';
+import { anyFreePort } from '../../local/tcp.ts';
+import { findTemporal, userCacheDir } from '../../local/temporal-binary.ts';
+import { startTemporal } from '../../local/temporal-server.ts';
+
+/** The search attributes that Plumbline registers. */
+export const searchAttributes = {
+  PlumblineSystem: 'Keyword',
+  PlumblineState: 'Keyword',
+  PlumblineCase: 'Keyword',
+} as const;
+
+/** A server of the run. `address` is a PostgreSQL URL (database `postgres`, superuser), or Temporal's `host:port`. */
+export interface TestServer {
+  address: string;
+  pid: number;
+  stop(): Promise<void>;
+}
+
+const prefix = 'plumbline-test-';
+
+/** Where downloaded servers are kept between runs. */
+export function testCacheDir(): string {
+  return userCacheDir(process.env['XDG_CACHE_HOME']);
+}
+
+/** Starts a PostgreSQL in a new temporary folder, with fsync on as in real life. */
+export async function startTestPostgres(say: Say): Promise<TestServer> {
+  const folder = await temporaryFolder();
+  const server = await again(async () =>
+    startPostgres({ dataDir: join(folder, 'postgres'), port: await anyFreePort(), say: quietly(say) }),
+  );
+  recordPid(folder, 'postgres.pid', server.pid);
+  return { address: server.adminUrl, pid: server.pid, stop: () => stopAndRemove(server, folder) };
+}
+
+/** Starts a Temporal development server in a new temporary folder. */
+export async function startTestTemporal(say: Say): Promise<TestServer> {
+  const path = await findTemporal({ cacheDir: testCacheDir(), say });
+  const folder = await temporaryFolder();
+  const dataFile = join(folder, 'temporal', 'temporal.db');
+  const server = await again(async () =>
+    startTemporal({ path, dataFile, port: await anyFreePort(), namespace: 'default', searchAttributes, say }),
+  );
+  return { address: server.address, pid: server.pid, stop: () => stopAndRemove(server, folder) };
+}
+
+async function stopAndRemove(server: RunningPart, folder: string): Promise<void> {
+  await server.stopNow();
+  rmSync(folder, { recursive: true, force: true });
+}
+
+async function temporaryFolder(): Promise<string> {
+  await clearAbandoned();
+  const folder = mkdtempSync(join(tmpdir(), prefix));
+  recordPid(folder, 'owner.pid', process.pid);
+  return folder;
+}
+
+/** Another process may take the port between the choice and the start; then a new one is chosen, once. */
+async function again<T>(start: () => Promise<T>): Promise<T> {
+  try {
+    return await start();
+  } catch {
+    return await start();
+  }
+}
+
+/** Making the cluster once a run is no news in a test. */
+function quietly(say: Say): Say {
+  return (line, kind) => {
+    if (!line.startsWith('Making the database')) say(line, kind);
+  };
+}
+
+function recordPid(folder: string, name: string, pid: number): void {
+  const mark = startMark(pid);
+  if (mark !== undefined) writeJsonFile(join(folder, name), { pid, startMark: mark });
+}
+
+/** Servers are in process groups of their own, so they outlive a run that is killed; the next run ends them. */
+async function clearAbandoned(): Promise<void> {
+  for (const name of readdirSync(tmpdir())) {
+    const folder = join(tmpdir(), name);
+    if (!name.startsWith(prefix) || recordedProcess(join(folder, 'owner.pid')) !== undefined) continue;
+    await stopRecorded(join(folder, 'postgres.pid'), [{ signal: 'SIGQUIT', graceMs: 3_000 }]);
+    await stopRecorded(join(folder, 'temporal', 'temporal.pid'), []);
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
