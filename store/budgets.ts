@@ -1,0 +1,91 @@
+/** The budget of a vendor account: rate, day and concurrency, across processes. If it cannot be read, no call is made. */
+import { oneRow, rows } from './db.ts';
+import type { Db } from './db.ts';
+
+export type CallClass = 'urgent' | 'live' | 'bulk' | 'scan';
+
+export interface AccountLimits {
+  calls?: number;
+  windowMs?: number;
+  perDay?: number;
+  concurrency: number;
+}
+
+/** Share of a window's calls that may go at once; the rest is spread evenly, so that no window ever holds more than the limit. */
+const BURST_SHARE = 0.03;
+
+/**
+ * Writes the limits of an account. A bucket with burst `b` that refills by `r` lets at most `b + r × window` calls into any
+ * window, hence `r = (limit − b) / window`.
+ */
+export async function syncBudget(db: Db, account: string, limits: AccountLimits): Promise<void> {
+  const limited = limits.calls !== undefined && limits.windowMs !== undefined;
+  const burst = limited ? Math.max(2, Math.floor((limits.calls ?? 0) * BURST_SHARE)) : 1;
+  const perMs = limited ? ((limits.calls ?? 0) - burst) / (limits.windowMs ?? 1) : null;
+  await rows(
+    db,
+    `insert into budgets (account, per_ms, burst, tokens, per_day, concurrency) values (?, ?, ?, 0, ?, ?)
+     on conflict (account) do update set per_ms = excluded.per_ms, burst = excluded.burst, per_day = excluded.per_day,
+       concurrency = excluded.concurrency, tokens = least(budgets.tokens, excluded.burst)
+     where (budgets.per_ms, budgets.burst, budgets.per_day, budgets.concurrency)
+       is distinct from (excluded.per_ms, excluded.burst, excluded.per_day, excluded.concurrency)`,
+    [account, perMs, burst, limits.perDay ?? null, limits.concurrency],
+  );
+}
+
+/** Asks for one call. 0: granted. Else milliseconds after which to ask again. */
+export async function takeCall(
+  db: Db,
+  account: string,
+  callClass: CallClass,
+  slot: string,
+  slotMs: number,
+): Promise<number> {
+  const { wait } = await oneRow<{ wait: number }>(db, 'select take_call(?, ?, ?, ?) as wait', [
+    account,
+    callClass,
+    slot,
+    slotMs,
+  ]);
+  return wait;
+}
+
+/** Ends a call: frees its connection slot. With `refund` it was never made and its token goes back. */
+export async function endCall(db: Db, account: string, slot: string, refund = false): Promise<void> {
+  await rows(db, 'delete from budget_slots where id = ?', [slot]);
+  if (refund) {
+    await rows(
+      db,
+      `update budgets set tokens = least(burst, tokens + 1), day_used = greatest(0, day_used - 1) where account = ? and per_ms is not null`,
+      [account],
+    );
+  }
+}
+
+/** What the vendor's headers said of its limits. The stricter of its figures and ours stands. */
+export async function observeLimits(
+  db: Db,
+  account: string,
+  reading: { remaining?: number; dayRemaining?: number; blockedForMs?: number; reason?: string },
+): Promise<void> {
+  await rows(
+    db,
+    `update budgets set
+       tokens = case when ?::integer is null then tokens else least(tokens, ?::integer) end,
+       day_used = case when ?::integer is null or per_day is null then day_used else greatest(day_used, per_day - ?::integer) end,
+       blocked_until = case when ?::integer is null then blocked_until
+         else greatest(blocked_until, clock_timestamp() + ?::integer * interval '1 millisecond') end,
+       blocked_reason = coalesce(?, blocked_reason)
+     where account = ?`,
+    [
+      reading.remaining ?? null,
+      reading.remaining ?? null,
+      reading.dayRemaining ?? null,
+      reading.dayRemaining ?? null,
+      reading.blockedForMs ?? null,
+      reading.blockedForMs ?? null,
+      reading.reason ?? null,
+      account,
+    ],
+  );
+}

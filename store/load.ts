@@ -1,0 +1,247 @@
+/** Everything the engine needs to project and deliver a batch of contacts: the record as it is now, in a few set-based reads. */
+import { parseEmail } from '../domain/address.ts';
+import type { ConsentEvent } from '../domain/consent.ts';
+import type { Contact, ContactId } from '../domain/contact.ts';
+import { consentEventsOf } from './consents.ts';
+import { suppressed, toContact } from './contacts.ts';
+import type { ContactRow } from './contacts.ts';
+import { rows } from './db.ts';
+import type { Db } from './db.ts';
+import type { Keyring } from './keyring.ts';
+
+/** The ledger row of one delivery. */
+export interface Ledger {
+  wanted: number;
+  settled: number;
+  priority: number;
+  lookFirst: boolean;
+  distrust: boolean;
+  dataHash: string | null;
+  consentHash: string | null;
+  knownKey: string | null;
+  knownConsents: Record<string, string> | null;
+  presence: string | null;
+  verifiedAt: string | null;
+  mismatches: number;
+  consentOutcome: string | null;
+}
+
+/** What a sealed ticket holds of a person who is being erased or purged. */
+export interface TicketContent {
+  addresses: string[];
+  names: string[];
+  externalIds: Record<string, string[]>;
+  keys: Record<string, string | null>;
+}
+
+export interface Loaded {
+  contact: Contact;
+  events: ConsentEvent[];
+  ledger: Ledger;
+  /** Current ids at the vendor, newest first, then former ones. */
+  externalIds: string[];
+  formerIds: string[];
+  ticket: TicketContent | null;
+  /** Other active contacts that hold the same primary address. */
+  holders: { id: ContactId; seq: number; primary: boolean; events: ConsentEvent[] }[];
+  /** True where a tombstone forbids this person: nothing may leave. */
+  suppressed: boolean;
+  /** Normalised addresses that the index misses (typed in SQL with another spelling of the domain). */
+  missingNorms: string[];
+  /** Where the person has no id yet: records of the vendor that match by our reference or exact address. */
+  candidates: { externalId: string; byReference: boolean; ownedBy: ContactId | null }[];
+}
+
+interface LedgerRow {
+  contact_id: ContactId;
+  wanted: number;
+  settled: number;
+  priority: number;
+  look_first: boolean;
+  distrust: boolean;
+  data_hash: string | null;
+  consent_hash: string | null;
+  known_key: string | null;
+  known_consents: Record<string, string> | null;
+  presence: string | null;
+  verified_at: string | null;
+  mismatches: number;
+  consent_outcome: string | null;
+}
+
+/** The normalised primary address, or null. */
+export function primaryKey(contact: Pick<Contact, 'emails'>): string | null {
+  const [first] = contact.emails;
+  if (first === undefined) return null;
+  const parsed = parseEmail(first);
+  return parsed.ok ? parsed.key : null;
+}
+
+function groupBy<T>(list: T[], key: (item: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const item of list) {
+    const group = groups.get(key(item));
+    if (group === undefined) groups.set(key(item), [item]);
+    else group.push(item);
+  }
+  return groups;
+}
+
+/** Loads contacts of one system's ledger. Ids without a ledger row are left out. Order follows `ids`. */
+export async function loadForDelivery(db: Db, keyring: Keyring, system: string, ids: ContactId[]): Promise<Loaded[]> {
+  if (ids.length === 0) return [];
+  const [contactRows, ledgerRows, idRows, ticketRows, normRows] = await Promise.all([
+    rows<ContactRow>(db, 'select * from contacts where id = any (?::uuid[])', [ids]),
+    rows<LedgerRow>(
+      db,
+      `select contact_id, wanted, settled, priority, look_first, distrust, data_hash, consent_hash, known_key, known_consents,
+         presence, verified_at, mismatches, consent_outcome
+       from deliveries where system = ? and contact_id = any (?::uuid[])`,
+      [system, ids],
+    ),
+    rows<{ contact_id: ContactId; external_id: string; former: boolean }>(
+      db,
+      `select contact_id, external_id, former from external_ids where system = ? and contact_id = any (?::uuid[])
+       order by former, since desc`,
+      [system, ids],
+    ),
+    rows<{ contact_id: ContactId; sealed: Buffer }>(
+      db,
+      'select contact_id, sealed from tickets where contact_id = any (?::uuid[])',
+      [ids],
+    ),
+    rows<{ contact_id: ContactId; norm: string }>(
+      db,
+      'select contact_id, norm from contact_addresses where contact_id = any (?::uuid[])',
+      [ids],
+    ),
+  ]);
+  const contacts = contactRows.map(toContact);
+  const keyOf = new Map(contacts.map((c) => [c.id, primaryKey(c)]));
+  const keys = [...new Set([...keyOf.values()].filter((k) => k !== null))];
+  const holderRows = await rows<{ id: ContactId; seq: number; emails: string[]; norm: string }>(
+    db,
+    `select c.id, c.seq, c.emails, a.norm from contact_addresses a join contacts c on c.id = a.contact_id
+     where a.norm = any (?::text[]) and c.state = 'active' order by c.seq`,
+    [keys],
+  );
+  const [events, blocked, candidates] = await Promise.all([
+    consentEventsOf(db, [...new Set([...ids, ...holderRows.map((h) => h.id)])]),
+    suppressed(db, keyring, contacts),
+    findCandidates(
+      db,
+      keyring,
+      system,
+      contacts.filter((c) => !idRows.some((i) => i.contact_id === c.id && !i.former)),
+    ),
+  ]);
+  const ledgers = new Map(ledgerRows.map((l) => [l.contact_id, l]));
+  const idsOf = groupBy(idRows, (i) => i.contact_id);
+  const tickets = new Map(ticketRows.map((t) => [t.contact_id, t.sealed]));
+  const normsOf = groupBy(normRows, (n) => n.contact_id);
+  const holdersOf = groupBy(holderRows, (h) => h.norm);
+  const byId = new Map(contacts.map((contact, at) => [contact.id, { contact, blocked: blocked[at] ?? [] }]));
+
+  const loaded: Loaded[] = [];
+  for (const id of ids) {
+    const found = byId.get(id);
+    const ledger = ledgers.get(id);
+    if (found === undefined || ledger === undefined) continue;
+    const { contact } = found;
+    const key = keyOf.get(id) ?? null;
+    const sealed = tickets.get(id);
+    const own = idsOf.get(id) ?? [];
+    const norms = new Set((normsOf.get(id) ?? []).map((n) => n.norm));
+    loaded.push({
+      contact,
+      events: events.get(id) ?? [],
+      ledger: {
+        wanted: ledger.wanted,
+        settled: ledger.settled,
+        priority: ledger.priority,
+        lookFirst: ledger.look_first,
+        distrust: ledger.distrust,
+        dataHash: ledger.data_hash,
+        consentHash: ledger.consent_hash,
+        knownKey: ledger.known_key,
+        knownConsents: ledger.known_consents,
+        presence: ledger.presence,
+        verifiedAt: ledger.verified_at,
+        mismatches: ledger.mismatches,
+        consentOutcome: ledger.consent_outcome,
+      },
+      externalIds: own.filter((i) => !i.former).map((i) => i.external_id),
+      formerIds: own.filter((i) => i.former).map((i) => i.external_id),
+      ticket: sealed === undefined ? null : keyring.open<TicketContent>('ticket', sealed),
+      holders:
+        key === null
+          ? []
+          : (holdersOf.get(key) ?? [])
+              .filter((h) => h.id !== id)
+              .map((h) => ({
+                id: h.id,
+                seq: h.seq,
+                primary: primaryKey(h) === key,
+                events: events.get(h.id) ?? [],
+              })),
+      suppressed: found.blocked.length > 0,
+      missingNorms: contact.emails
+        .map((e) => parseEmail(e))
+        .filter((p) => p.ok)
+        .map((p) => p.key)
+        .filter((k) => !norms.has(k)),
+      candidates: candidates.get(id) ?? [],
+    });
+  }
+  return loaded;
+}
+
+/** Vendor records that match unlinked contacts by our reference or by exact address, as the last scan knows them. */
+async function findCandidates(
+  db: Db,
+  keyring: Keyring,
+  system: string,
+  contacts: Contact[],
+): Promise<Map<ContactId, Loaded['candidates']>> {
+  const found = new Map<ContactId, Loaded['candidates']>();
+  if (contacts.length === 0) return found;
+  const pairs = contacts.flatMap((c) => {
+    const key = primaryKey(c);
+    return key === null ? [] : [{ id: c.id, hash: keyring.hash('vendor_address', key) }];
+  });
+  const matches = await rows<{
+    contact_id: ContactId;
+    external_id: string;
+    by_reference: boolean;
+    owned_by: ContactId | null;
+  }>(
+    db,
+    `with matched as (
+       select v.reference::uuid as contact_id, v.external_id, true as by_reference from vendor_records v
+       where v.system = ? and v.reference = any (?::text[])
+       union all
+       select asked.contact_id, a.external_id, false
+       from unnest(?::uuid[], ?::bytea[]) as asked (contact_id, hash)
+       join vendor_addresses a on a.system = ? and a.hash = asked.hash)
+     select distinct on (m.contact_id, m.external_id) m.contact_id, m.external_id, m.by_reference, e.contact_id as owned_by
+     from matched m left join external_ids e on e.system = ? and e.external_id = m.external_id and not e.former
+     order by m.contact_id, m.external_id, m.by_reference desc`,
+    [system, contacts.map((c) => c.id), pairs.map((p) => p.id), pairs.map((p) => p.hash), system, system],
+  );
+  for (const match of matches) {
+    const list = found.get(match.contact_id) ?? [];
+    list.push({ externalId: match.external_id, byReference: match.by_reference, ownedBy: match.owned_by });
+    found.set(match.contact_id, list);
+  }
+  return found;
+}
+
+/** Adds normalised spellings that only the programme can compute (IDN domains typed in SQL). */
+export async function addNorms(db: Db, pairs: { contactId: ContactId; norm: string }[]): Promise<void> {
+  if (pairs.length === 0) return;
+  await rows(
+    db,
+    `insert into contact_addresses (contact_id, norm) select * from unnest(?::uuid[], ?::text[]) on conflict do nothing`,
+    [pairs.map((p) => p.contactId), pairs.map((p) => p.norm)],
+  );
+}

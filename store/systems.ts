@@ -1,0 +1,146 @@
+/** The systems as the database knows them: state of each lane, rules hash, what is known of the first scan. */
+import type { SystemRules } from '../domain/want.ts';
+import { oneRow, row, rows } from './db.ts';
+import type { Db, Tx, Writer } from './db.ts';
+
+export type SystemState = 'scanning' | 'open' | 'paused' | 'guarded';
+
+export interface SystemRow {
+  name: string;
+  connector: string;
+  account: string;
+  state: SystemState;
+  /** Why it is in that state: a stable code. */
+  stateCode: string | null;
+  stateBy: string | null;
+  stateAt: string;
+  scanCompletedAt: string | null;
+  changesReadTo: string | null;
+  rulesHash: string;
+  rules: SystemRules;
+  lastError: string | null;
+  lastErrorAt: string | null;
+}
+
+const SELECT = `select name, connector, account, state, state_code as "stateCode", state_by as "stateBy", state_at as "stateAt",
+  scan_completed_at as "scanCompletedAt", changes_read_to as "changesReadTo", rules_hash as "rulesHash", rules,
+  last_error as "lastError", last_error_at as "lastErrorAt" from systems`;
+
+export async function listSystems(db: Db | Tx): Promise<SystemRow[]> {
+  return rows<SystemRow>(db, `${SELECT} where not removed order by name`);
+}
+
+export async function getSystem(db: Db | Tx, name: string): Promise<SystemRow | undefined> {
+  return row<SystemRow>(db, `${SELECT} where name = ? and not removed`, [name]);
+}
+
+/**
+ * Writes the configured systems. New ones start with their first scan; changed rules are only noted: the caller applies them
+ * (`rulesChanged`) under the brake.
+ */
+export async function syncSystems(
+  db: Db,
+  configured: { rules: SystemRules; account: string; rulesHash: string }[],
+): Promise<{ added: string[]; rulesChanged: string[]; removed: string[] }> {
+  return db.transaction(async (tx) => {
+    await tx.raw('lock table systems in share row exclusive mode');
+    const before = new Map((await listSystems(tx)).map((s) => [s.name, s]));
+    const added: string[] = [];
+    const rulesChanged: string[] = [];
+    for (const { rules, account, rulesHash } of configured) {
+      const there = before.get(rules.name);
+      if (there === undefined) added.push(rules.name);
+      else if (there.rulesHash !== rulesHash) rulesChanged.push(rules.name);
+      await rows(
+        tx,
+        `insert into systems (name, connector, account, address_is_key, rules, rules_hash) values (?, ?, ?, ?, ?, ?)
+         on conflict (name) do update set connector = excluded.connector, account = excluded.account,
+           address_is_key = excluded.address_is_key, removed = false`,
+        [rules.name, rules.connector, account, rules.addressIsKey, JSON.stringify(rules), rulesHash],
+      );
+    }
+    const names = configured.map((c) => c.rules.name);
+    const removed = await rows<{ name: string }>(
+      tx,
+      'update systems set removed = true where not removed and name <> all (?::text[]) returning name',
+      [names],
+    );
+    return { added, rulesChanged, removed: removed.map((r) => r.name) };
+  });
+}
+
+/** Stores the rules that are in force from now on. */
+export async function putRules(tx: Db | Tx, rules: SystemRules, rulesHash: string): Promise<void> {
+  await rows(tx, 'update systems set rules = ?, rules_hash = ? where name = ?', [
+    JSON.stringify(rules),
+    rulesHash,
+    rules.name,
+  ]);
+}
+
+/** Changes the state of a lane with an audit entry. @returns false when it was in that state for that reason already */
+export async function setSystemState(
+  db: Db | Tx,
+  name: string,
+  state: SystemState,
+  code: string | null,
+  writer: Writer,
+): Promise<boolean> {
+  const changed = await row(
+    db,
+    `update systems set state = ?, state_code = ?, state_by = ?, state_at = clock_timestamp()
+     where name = ? and (state, state_code) is distinct from (?, ?) returning 1`,
+    [state, code, writer.actor, name, state, code],
+  );
+  if (changed === undefined) return false;
+  await rows(
+    db,
+    `insert into audit (kind, actor, door, system, detail) values ('lane.' || ?::text, ?, ?, ?, jsonb_build_object('code', ?::text))`,
+    [state, writer.actor, writer.door, name, code],
+  );
+  return true;
+}
+
+/** Keeps the last error of a lane for operators; the text is masked by the caller. */
+export async function noteError(db: Db, name: string, error: string | null): Promise<void> {
+  await rows(db, 'update systems set last_error = ?, last_error_at = clock_timestamp() where name = ?', [error, name]);
+}
+
+export interface Backlog {
+  due: number;
+  urgent: number;
+  /** Seconds since the oldest due delivery was first due. */
+  oldestSeconds: number | null;
+  problems: number;
+}
+
+/** What waits in a system. Counts stop at 100,000 so that a look costs little. */
+export async function backlog(db: Db, name: string): Promise<Backlog> {
+  return oneRow<Backlog>(
+    db,
+    `select
+       (select count(*) from (select 1 from deliveries where system = ? and wanted > settled limit 100000) x)::integer as due,
+       (select count(*) from (select 1 from deliveries where system = ? and wanted > settled and priority <= 10 limit 100000) x)::integer as urgent,
+       (select extract(epoch from clock_timestamp() - min(due_since))::integer from (
+          (select due_since from deliveries where system = ? and wanted > settled order by priority, due_since limit 1000)) x) as "oldestSeconds",
+       (select count(*) from (select 1 from deliveries where system = ? and wanted = settled and (
+          data_outcome in ('rejected', 'refused', 'ambiguous', 'not_supported', 'unclassified', 'mismatch', 'suppressed')
+          or consent_outcome in ('rejected', 'refused', 'ambiguous', 'not_supported', 'unclassified', 'mismatch', 'suppressed')) limit 100000) x)::integer as problems`,
+    [name, name, name, name],
+  );
+}
+
+/** Calls used by an account: for showing the share of its limits. */
+export async function budgetUse(
+  db: Db,
+  account: string,
+): Promise<{ perDay: number | null; dayUsed: number; inFlight: number; blockedUntil: string | null } | undefined> {
+  return row(
+    db,
+    `select per_day as "perDay", case when day = (clock_timestamp() at time zone 'UTC')::date then day_used else 0 end as "dayUsed",
+       (select count(*) from budget_slots s where s.account = b.account and s.until > clock_timestamp())::integer as "inFlight",
+       case when blocked_until > clock_timestamp() then blocked_until end as "blockedUntil"
+     from budgets b where account = ?`,
+    [account],
+  );
+}
