@@ -118,7 +118,7 @@ function carryOut(
   const inputs = plans.map(({ input }) => input);
   const scripted = plans.map((plan, index): Plan => {
     if (!failsPartially(request, index)) return plan;
-    const { message, category, code } = request.partial ?? {};
+    const { message, category, code }: Record<string, unknown> = request.partial ?? {};
     const text = typeof message === 'string' ? message : 'Invalid input';
     const problem = invalid(text, typeof code === 'string' ? [{ message: text, code }] : undefined);
     if (typeof category === 'string') problem.category = category as Problem['category'];
