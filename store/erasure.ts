@@ -1,0 +1,204 @@
+/**
+ * Emptying a record. Erasure (GDPR Art. 17) and retention purge share the way: one transaction empties the contact, its versions and
+ * free texts into a sealed ticket and marks every system; erasure alone leaves tombstones.
+ */
+import { nameKey, parseEmail, suppressionKey } from '../domain/address.ts';
+import type { Contact, ContactId } from '../domain/contact.ts';
+import { toContact } from './contacts.ts';
+import type { ContactRow } from './contacts.ts';
+import { oneRow, row, rows } from './db.ts';
+import type { Db, Tx } from './db.ts';
+import type { Keyring } from './keyring.ts';
+import type { TicketContent } from './load.ts';
+
+export interface HoldRow {
+  id: string;
+  contactId: ContactId;
+  ground: string;
+  until: string | null;
+  reviewOn: string | null;
+}
+
+/** Holds that keep the data today. */
+export async function activeHoldsOf(tx: Db | Tx, ids: ContactId[]): Promise<HoldRow[]> {
+  return rows<HoldRow>(
+    tx,
+    `select id, contact_id as "contactId", ground, until, review_on as "reviewOn" from holds
+     where contact_id = any (?::uuid[]) and released_at is null and (until is null or until >= current_date)`,
+    [ids],
+  );
+}
+
+/** Locks a contact for emptying. */
+export async function lockContact(tx: Tx, id: ContactId): Promise<Contact | undefined> {
+  const found = await row<ContactRow>(tx, 'select * from contacts where id = ? for no key update', [id]);
+  return found === undefined ? undefined : toContact(found);
+}
+
+function displayNames(contact: Contact): string[] {
+  const full = [contact.givenName, contact.familyName].filter((n) => n !== null).join(' ');
+  return [full, contact.familyName ?? '', contact.givenName ?? ''].filter((n) => n !== '');
+}
+
+async function gather(
+  tx: Tx,
+  keyring: Keyring,
+  contact: Contact,
+): Promise<{ content: TicketContent; past: Contact[] }> {
+  const id = contact.id;
+  const versions = await rows<{ data: ContactRow }>(
+    tx,
+    'select data from contact_versions where contact_id = ? order by version desc',
+    [id],
+  );
+  const past = [contact, ...versions.map((v) => toContact(v.data))];
+  const known = await rows<{ system: string; known_key: string | null }>(
+    tx,
+    'select system, known_key from deliveries where contact_id = ?',
+    [id],
+  );
+  const ids = await rows<{ system: string; external_id: string }>(
+    tx,
+    'select system, external_id from external_ids where contact_id = ? order by former, since desc',
+    [id],
+  );
+  const externalIds: Record<string, string[]> = {};
+  for (const { system, external_id } of ids) (externalIds[system] ??= []).push(external_id);
+  const content: TicketContent = {
+    addresses: [
+      ...new Set([...past.flatMap((c) => c.emails), ...known.map((k) => k.known_key).filter((k) => k !== null)]),
+    ],
+    names: [...new Set(past.flatMap(displayNames))],
+    externalIds,
+    keys: Object.fromEntries(known.map((k) => [k.system, k.known_key])),
+  };
+  const earlier = await row<{ sealed: Buffer }>(tx, 'select sealed from tickets where contact_id = ?', [id]);
+  if (earlier !== undefined) {
+    const before = keyring.open<TicketContent>('ticket', earlier.sealed);
+    content.addresses = [...new Set([...content.addresses, ...before.addresses])];
+    content.names = [...new Set([...content.names, ...before.names])];
+    for (const [system, held] of Object.entries(before.externalIds)) {
+      content.externalIds[system] = [...new Set([...(content.externalIds[system] ?? []), ...held])];
+    }
+  }
+  return { content, past };
+}
+
+async function writeTombstones(
+  tx: Tx,
+  keyring: Keyring,
+  contact: Contact,
+  content: TicketContent,
+  past: Contact[],
+): Promise<void> {
+  const names = [...new Set(past.map((c) => nameKey(c.givenName, c.familyName)))];
+  const stones: { kind: string; hash: Buffer }[] = [];
+  for (const address of content.addresses) {
+    const parsed = parseEmail(address);
+    if (!parsed.ok) continue;
+    const shared = await row(
+      tx,
+      `select 1 from contact_addresses a join contacts c on c.id = a.contact_id
+       where a.norm = ? and a.contact_id <> ? and c.state = 'active' limit 1`,
+      [parsed.key, contact.id],
+    );
+    const key = suppressionKey(address);
+    if (shared === undefined) stones.push({ kind: 'email', hash: keyring.hash('email', key) });
+    else
+      for (const name of names)
+        stones.push({ kind: 'email_name', hash: keyring.hash('email_name', `${key}\n${name}`) });
+  }
+  const aliases = await rows<{ ref: string }>(tx, 'select ref from contact_aliases where contact_id = ?', [contact.id]);
+  const refs = new Set([...past.map((c) => c.externalRef), ...aliases.map((a) => a.ref)].filter((r) => r !== null));
+  for (const ref of refs) stones.push({ kind: 'ref', hash: keyring.hash('ref', ref) });
+  await rows(
+    tx,
+    `insert into tombstones (kind, hash, key_id, contact_id) select s.kind, s.hash, ?, ? from unnest(?::text[], ?::bytea[]) as s (kind, hash)
+     on conflict do nothing`,
+    [keyring.keyId, contact.id, stones.map((s) => s.kind), stones.map((s) => s.hash)],
+  );
+}
+
+/**
+ * Empties a locked contact into its sealed ticket and marks every system. Tombstones are written in the same transaction, before
+ * anything is deleted at a vendor. The caller has checked holds under the same lock.
+ */
+export async function emptyContact(
+  tx: Tx,
+  keyring: Keyring,
+  contact: Contact,
+  state: 'erased' | 'purged',
+): Promise<void> {
+  const { content, past } = await gather(tx, keyring, contact);
+  if (state === 'erased') await writeTombstones(tx, keyring, contact, content, past);
+  await rows(
+    tx,
+    `insert into tickets (contact_id, kind, key_id, sealed) values (?, ?, ?, ?)
+     on conflict (contact_id) do update set kind = excluded.kind, key_id = excluded.key_id, sealed = excluded.sealed`,
+    [contact.id, state === 'erased' ? 'erasure' : 'purge', keyring.keyId, keyring.seal('ticket', content)],
+  );
+  await tx.raw(`select set_config('plumbline.process', ?, true)`, [state]);
+  await rows(
+    tx,
+    `update contacts set state = ?, external_ref = null, given_name = null, family_name = null, emails = '{}', phones = '{}',
+       organisation = null, street = null, city = null, postcode = null, country = null, locale = null, account_manager = null,
+       source = null, attributes = '{}', relationship = null, obtained_at = null, contract_end = null, last_transaction_at = null
+     where id = ?`,
+    [state, contact.id],
+  );
+  await tx.raw(`select set_config('plumbline.process', '', true)`);
+  await rows(tx, 'delete from contact_versions where contact_id = ? and version <= ?', [contact.id, contact.version]);
+  await rows(tx, 'delete from free_texts where contact_id = ?', [contact.id]);
+  await rows(tx, 'delete from contact_aliases where contact_id = ?', [contact.id]);
+  await rows(tx, 'delete from external_ids where contact_id = ?', [contact.id]);
+  await rows(
+    tx,
+    'update deliveries set known_key = null, message = null, data_hash = null, consent_hash = null, distrust = true where contact_id = ?',
+    [contact.id],
+  );
+}
+
+/** What became of a contact in each system. */
+export interface SystemResult {
+  system: string;
+  open: boolean;
+  outcome: string | null;
+  code: string | null;
+  verifiedAt: string | null;
+  reviewOn: string | null;
+}
+
+/** How far an emptied contact is gone, per system. */
+export async function emptiedProgress(db: Db | Tx, id: ContactId): Promise<SystemResult[]> {
+  return rows<SystemResult>(
+    db,
+    `select d.system, d.wanted > d.settled
+         or d.data_outcome is null or d.data_outcome not in ('applied', 'unchanged', 'not_held', 'carried', 'retained', 'refused', 'not_supported') as open,
+       d.data_outcome as outcome, d.data_code as code, d.verified_at as "verifiedAt", d.review_on as "reviewOn"
+     from deliveries d join systems s on s.name = d.system and not s.removed where d.contact_id = ? order by d.system`,
+    [id],
+  );
+}
+
+/** Deletes the ticket of a contact that every system was read back as gone from. @returns true when there is none any more */
+export async function closeTicket(db: Db, id: ContactId): Promise<boolean> {
+  const progress = await emptiedProgress(db, id);
+  if (progress.some((p) => p.open)) return false;
+  await rows(db, 'delete from tickets where contact_id = ?', [id]);
+  return true;
+}
+
+/** Tickets of purged contacts whose systems have all let go: deleted in one statement. @returns how many */
+export async function closePurgeTickets(db: Db): Promise<number> {
+  const { closed } = await oneRow<{ closed: number }>(
+    db,
+    `with gone as (
+       delete from tickets t where t.kind = 'purge' and not exists (
+         select 1 from deliveries d join systems s on s.name = d.system and not s.removed
+         where d.contact_id = t.contact_id and (d.wanted > d.settled or d.data_outcome is null
+           or d.data_outcome not in ('applied', 'unchanged', 'not_held', 'carried', 'retained', 'refused', 'not_supported')))
+       returning 1)
+     select count(*)::integer as closed from gone`,
+  );
+  return closed;
+}
