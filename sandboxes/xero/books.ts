@@ -1,0 +1,189 @@
+/** What one Xero organisation holds: contacts with their invoices, tokens, remembered idempotency keys. */
+
+export interface Address {
+  AddressType: 'POBOX' | 'STREET';
+  [part: string]: string;
+}
+
+export interface Phone {
+  PhoneType: string;
+  PhoneNumber: string;
+  PhoneAreaCode: string;
+  PhoneCountryCode: string;
+}
+
+export interface Person {
+  FirstName: string;
+  LastName: string;
+  EmailAddress: string;
+  IncludeInEmails: boolean;
+}
+
+export interface Invoice {
+  InvoiceID: string;
+  InvoiceNumber: string;
+  Type: 'ACCREC' | 'ACCPAY';
+  Status: string;
+  /** `YYYY-MM-DD`. */
+  Date: string;
+  DueDate: string;
+  Total: number;
+  AmountDue: number;
+}
+
+/** A contact as stored. Texts that Xero does not have are absent; `_` marks what the API does not show as such. */
+export interface Contact {
+  ContactID: string;
+  ContactStatus: 'ACTIVE' | 'ARCHIVED' | 'GDPRREQUEST';
+  Name: string;
+  ContactNumber?: string;
+  AccountNumber?: string;
+  FirstName?: string;
+  LastName?: string;
+  EmailAddress?: string;
+  CompanyNumber?: string;
+  TaxNumber?: string;
+  BankAccountDetails?: string;
+  DefaultCurrency?: string;
+  MergedToContactID?: string;
+  Addresses: Address[];
+  Phones: Phone[];
+  ContactPersons: Person[];
+  _updatedMs: number;
+  _invoices: Invoice[];
+}
+
+export interface RefreshToken {
+  token: string;
+  issuedMs: number;
+  /** First use; it still works for the grace period after that. */
+  usedMs: number | null;
+}
+
+export interface AccessToken {
+  token: string;
+  expiresMs: number;
+  /** `custom`: of a custom connection (client credentials), which belongs to one tenant and needs no header. */
+  kind: 'user' | 'custom';
+}
+
+export interface Remembered {
+  key: string;
+  /** Method, path and body of the request. */
+  request: string;
+  atMs: number;
+  status: number;
+  body: unknown;
+}
+
+export interface State {
+  contacts: Record<string, Contact>;
+  refreshTokens: RefreshToken[];
+  accessTokens: AccessToken[];
+  tokensIssued: number;
+  remembered: Remembered[];
+}
+
+/** Invoices in these states can still change or be paid. */
+const OPEN = new Set(['DRAFT', 'SUBMITTED', 'AUTHORISED']);
+
+export function openInvoices(contact: Contact): Invoice[] {
+  return contact._invoices.filter((invoice) => OPEN.has(invoice.Status) && invoice.AmountDue > 0);
+}
+
+interface Index {
+  activeByName: Map<string, string>;
+  byNumber: Map<string, string>;
+  byAccount: Map<string, string>;
+}
+
+/** The state with look-ups over it, rebuilt when they are next needed. */
+export class Books {
+  state: State;
+  #index: Index | undefined;
+  #sorted = new Map<string, Contact[]>();
+
+  constructor(state: State) {
+    this.state = state;
+  }
+
+  replace(state: State): void {
+    this.state = state;
+    this.#index = undefined;
+    this.#sorted.clear();
+  }
+
+  get(id: string): Contact | undefined {
+    const contacts = this.state.contacts;
+    return Object.hasOwn(contacts, id) ? contacts[id] : undefined;
+  }
+
+  /** Stores a contact, new or changed. */
+  put(contact: Contact): void {
+    const before = this.get(contact.ContactID);
+    this.state.contacts[contact.ContactID] = contact;
+    this.#sorted.clear();
+    if (this.#index === undefined) return;
+    if (before !== undefined) forget(this.#index, before);
+    enter(this.#index, contact);
+  }
+
+  remove(id: string): boolean {
+    const had = this.get(id) !== undefined;
+    delete this.state.contacts[id];
+    this.#index = undefined;
+    this.#sorted.clear();
+    return had;
+  }
+
+  activeNamed(name: string): Contact | undefined {
+    return this.#find('activeByName', folded(name));
+  }
+
+  numbered(number: string): Contact | undefined {
+    return this.#find('byNumber', number);
+  }
+
+  withAccount(account: string): Contact | undefined {
+    return this.#find('byAccount', folded(account));
+  }
+
+  /** All contacts in the given order; the list must not be changed. */
+  sorted(order: string, compare: (a: Contact, b: Contact) => number): Contact[] {
+    let list = this.#sorted.get(order);
+    if (list === undefined) {
+      list = Object.values(this.state.contacts).toSorted(compare);
+      this.#sorted.set(order, list);
+    }
+    return list;
+  }
+
+  #find(map: keyof Index, key: string): Contact | undefined {
+    if (this.#index === undefined) {
+      this.#index = { activeByName: new Map(), byNumber: new Map(), byAccount: new Map() };
+      for (const contact of Object.values(this.state.contacts)) enter(this.#index, contact);
+    }
+    const id = this.#index[map].get(key);
+    return id === undefined ? undefined : this.get(id);
+  }
+}
+
+/** Xero compares names without regard to case and outer spaces. */
+export function folded(text: string): string {
+  return text.trim().toLowerCase();
+}
+
+function enter(index: Index, contact: Contact): void {
+  if (contact.ContactStatus === 'ACTIVE') index.activeByName.set(folded(contact.Name), contact.ContactID);
+  if (contact.ContactNumber !== undefined) index.byNumber.set(contact.ContactNumber, contact.ContactID);
+  if (contact.AccountNumber !== undefined) index.byAccount.set(folded(contact.AccountNumber), contact.ContactID);
+}
+
+function forget(index: Index, contact: Contact): void {
+  const drop = (map: Map<string, string>, key: string): void => {
+    if (map.get(key) === contact.ContactID) map.delete(key);
+  };
+  drop(index.activeByName, folded(contact.Name));
+  if (contact.ContactNumber !== undefined) drop(index.byNumber, contact.ContactNumber);
+  if (contact.AccountNumber !== undefined) drop(index.byAccount, folded(contact.AccountNumber));
+}
