@@ -68,7 +68,7 @@ export async function startPostgres(options: PostgresOptions): Promise<RunningPo
   if (!existsSync(cluster)) await makeCluster(programs, dataDir, user, password, say);
   checkVersion(cluster);
 
-  if (await stopLeftOver(cluster)) say('Stopped a PostgreSQL that an earlier start had left running.');
+  if (await stopLeftOverPostgres(dataDir)) say('Stopped a PostgreSQL that an earlier start had left running.');
   if (!(await portIsFree(port))) throw portInUse(port, 'PostgreSQL', options.portSetting);
 
   const url = (database: string) => `postgres://postgres:${password}@127.0.0.1:${port}/${database}`;
@@ -224,8 +224,9 @@ function checkVersion(cluster: string): void {
   );
 }
 
-/** Stops a server that still runs on this cluster; postmaster.pid has its pid in the first line. */
-async function stopLeftOver(cluster: string): Promise<boolean> {
+/** Stops a server that still runs on this data folder; postmaster.pid has its pid in the first line. True if one did. */
+export async function stopLeftOverPostgres(dataDir: string): Promise<boolean> {
+  const cluster = join(resolve(dataDir), 'data');
   const path = join(cluster, 'postmaster.pid');
   if (statSync(path, { throwIfNoEntry: false }) === undefined) return false;
   const pid = Number(readFileSync(path, 'utf8').split('\n')[0]);

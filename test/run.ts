@@ -37,14 +37,6 @@ for (const check of checks) results.push(await passes(check));
 
 let modules: readonly TestModule[] = [];
 let unhandled = 0;
-let closing: (() => Promise<void>) | undefined;
-// The servers of the run are not in the terminal's process group, so Ctrl-C would leave them behind.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => {
-    process.stdout.write('Stopping the servers of the tests …\n');
-    void (closing?.() ?? Promise.resolve()).finally(() => process.exit(1));
-  });
-}
 try {
   const vitest = await startVitest(process.argv.slice(2), {
     root,
@@ -53,9 +45,6 @@ try {
     reporters: [
       'default',
       {
-        onInit(vitest) {
-          closing = async () => await vitest.close();
-        },
         onTestRunEnd(ran, errors) {
           modules = ran;
           unhandled = errors.length;

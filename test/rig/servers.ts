@@ -6,7 +6,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { recordedProcess, stopRecorded, writeJsonFile } from '../../local/pid-files.ts';
-import { startPostgres } from '../../local/postgres.ts';
+import { startPostgres, stopLeftOverPostgres } from '../../local/postgres.ts';
 import { startMark } from '../../local/processes.ts';
 import type { RunningPart } from '../../local/processes.ts';
 import type { Say } from '../../local/say.ts';
@@ -41,7 +41,7 @@ export async function startTestPostgres(say: Say): Promise<TestServer> {
   const server = await again(async () =>
     startPostgres({ dataDir: join(folder, 'postgres'), port: await anyFreePort(), say: quietly(say) }),
   );
-  recordPid(folder, 'postgres.pid', server.pid);
+  endWithUs(server.pid, 'SIGQUIT');
   return { address: server.adminUrl, pid: server.pid, stop: () => stopAndRemove(server, folder) };
 }
 
@@ -53,10 +53,12 @@ export async function startTestTemporal(say: Say): Promise<TestServer> {
   const server = await again(async () =>
     startTemporal({ path, dataFile, port: await anyFreePort(), namespace: 'default', searchAttributes, say }),
   );
+  endWithUs(server.pid, 'SIGKILL');
   return { address: server.address, pid: server.pid, stop: () => stopAndRemove(server, folder) };
 }
 
 async function stopAndRemove(server: RunningPart, folder: string): Promise<void> {
+  endings.delete(server.pid);
   await server.stopNow();
   rmSync(folder, { recursive: true, force: true });
 }
@@ -64,7 +66,8 @@ async function stopAndRemove(server: RunningPart, folder: string): Promise<void>
 async function temporaryFolder(): Promise<string> {
   await clearAbandoned();
   const folder = mkdtempSync(join(tmpdir(), prefix));
-  recordPid(folder, 'owner.pid', process.pid);
+  const mark = startMark(process.pid);
+  if (mark !== undefined) writeJsonFile(join(folder, 'owner.pid'), { pid: process.pid, startMark: mark });
   return folder;
 }
 
@@ -84,17 +87,30 @@ function quietly(say: Say): Say {
   };
 }
 
-function recordPid(folder: string, name: string, pid: number): void {
-  const mark = startMark(pid);
-  if (mark !== undefined) writeJsonFile(join(folder, name), { pid, startMark: mark });
+const endings = new Map<number, NodeJS.Signals>();
+
+/** Vitest leaves at once on Ctrl-C, without its tear-down, and the servers are in process groups of their own. */
+function endWithUs(pid: number, signal: NodeJS.Signals): void {
+  if (endings.size === 0) {
+    process.once('exit', () => {
+      for (const [server, how] of endings) {
+        try {
+          process.kill(server, how);
+        } catch {
+          // It has ended already.
+        }
+      }
+    });
+  }
+  endings.set(pid, signal);
 }
 
-/** Servers are in process groups of their own, so they outlive a run that is killed; the next run ends them. */
+/** What a run that was killed has left: its servers and its folders. */
 async function clearAbandoned(): Promise<void> {
   for (const name of readdirSync(tmpdir())) {
     const folder = join(tmpdir(), name);
     if (!name.startsWith(prefix) || recordedProcess(join(folder, 'owner.pid')) !== undefined) continue;
-    await stopRecorded(join(folder, 'postgres.pid'), [{ signal: 'SIGQUIT', graceMs: 3_000 }]);
+    await stopLeftOverPostgres(join(folder, 'postgres'));
     await stopRecorded(join(folder, 'temporal', 'temporal.pid'), []);
     rmSync(folder, { recursive: true, force: true });
   }
