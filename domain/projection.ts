@@ -47,7 +47,7 @@ export function project(input: ProjectionInput): Want {
   }
 
   const key = contact.emails[0] ?? null;
-  if (rules.addressIsKey && key === null) return nothing(PRESENCE.outside, null);
+  if ((rules.addressRequired ?? rules.addressIsKey) && key === null) return nothing(PRESENCE.outside, null);
 
   const consents = standingConsents(input);
   const inside = belongs(contact, consents, rules);

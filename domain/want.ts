@@ -72,4 +72,6 @@ export interface SystemRules {
   consents: { purpose: string; target: string }[];
   /** True where the vendor's key is the address, so that several contacts share one record. */
   addressIsKey: boolean;
+  /** True where there is no record without an address; left out, it is as `addressIsKey`. */
+  addressRequired?: boolean;
 }

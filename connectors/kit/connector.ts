@@ -78,8 +78,10 @@ export interface Capabilities {
   deliverBatch: number;
   /** Items a `verify` may carry. */
   verifyBatch: number;
-  /** True where the vendor's key is the address (Mailchimp): several contacts with one address share one record. */
+  /** True where two records cannot have one address (HubSpot, Mailchimp): several contacts with one address share one record. */
   addressIsKey: boolean;
+  /** True where there is no record without an address (Mailchimp). */
+  addressRequired: boolean;
   /** What erasure really does at this vendor. */
   erase: 'privacy_delete' | 'scrub_and_archive' | 'not_supported';
   purge: 'scrub_and_archive' | 'archive' | 'not_supported';
