@@ -18,12 +18,11 @@ export interface ErrorContext {
   ifMissing?: string;
 }
 
-/** The sentence for a port that something else listens on. */
-export function portInUse(port: number, what: string, setting?: string): PlainError {
-  const remedy = setting === undefined ? 'Stop that program or choose another port' : `Stop it, or set ${setting}`;
-  return new PlainError(
-    `Port ${port}, wanted for ${what}, is in use by another program. ${remedy}${setting === undefined ? '' : ' to a free port'}.`,
-  );
+/** The sentence for a port that something else listens on, or that is wanted twice (`by` names the other). */
+export function portInUse(port: number, what: string, setting?: string, by = 'another program'): PlainError {
+  const remedy =
+    setting === undefined ? 'Stop that program, or choose another port' : `Stop it, or set ${setting} to a free port`;
+  return new PlainError(`Port ${port}, wanted for ${what}, is used by ${by}. ${remedy}.`);
 }
 
 /** The sentence for a full disk. */

@@ -56,6 +56,11 @@ export interface RunAs {
 
 const nobody = 65_534;
 
+/** The part of `RunAs` that `spawn` takes. */
+export function identity(user: RunAs): { uid?: number; gid?: number } {
+  return user.uid === undefined || user.gid === undefined ? {} : { uid: user.uid, gid: user.gid };
+}
+
 /**
  * PostgreSQL refuses to run as root, so root runs it as the owner of its data folder, or as `nobody` for a new one.
  * That user cannot enter a clone below a home folder of mode 0700, so the one capability that lets it pass is given

@@ -5,15 +5,13 @@
  *   password          of the superuser `postgres`, random, readable by us alone
  *   postgres.log
  */
-import { randomBytes } from 'node:crypto';
-import { chownSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { spawn } from 'node:child_process';
 import { Client } from 'pg';
 import { PlainError, diskFull, errorCode, portInUse, toPlainError } from './errors.ts';
-import { findPostgres, runAs } from './postgres-binaries.ts';
-import type { PostgresBinaries, RunAs } from './postgres-binaries.ts';
+import { findPostgres, identity, runAs } from './postgres-binaries.ts';
+import { checkVersion, ensurePassword, lastLine, makeCluster } from './postgres-cluster.ts';
 import { commandOf, fileSize, logTail, spawnDetached, startMark, stopProcess } from './processes.ts';
 import type { RunningPart, SpawnOptions, Spawned, StopStep } from './processes.ts';
 import type { Say } from './say.ts';
@@ -31,6 +29,8 @@ export interface PostgresOptions {
   database?: string;
   /** More server settings, `name: value`. */
   settings?: Readonly<Record<string, string>>;
+  /** Gives up waiting when aborted. */
+  stopping?: AbortSignal;
 }
 
 /** A server that answers. */
@@ -42,7 +42,6 @@ export interface RunningPostgres extends RunningPart {
   port: number;
 }
 
-const majorVersion = '18';
 const fastStop: StopStep[] = [
   { signal: 'SIGINT', graceMs: 30_000 },
   { signal: 'SIGQUIT', graceMs: 5_000 },
@@ -71,7 +70,8 @@ export async function startPostgres(options: PostgresOptions): Promise<RunningPo
   if (await stopLeftOverPostgres(dataDir)) say('Stopped a PostgreSQL that an earlier start had left running.');
   if (!(await portIsFree(port))) throw portInUse(port, 'PostgreSQL', options.portSetting);
 
-  const url = (database: string) => `postgres://postgres:${password}@127.0.0.1:${port}/${database}`;
+  // Without sslmode, a PGSSLMODE of the user's shell would be taken.
+  const url = (database: string) => `postgres://postgres:${password}@127.0.0.1:${port}/${database}?sslmode=disable`;
   const [command, ...args] = [...user.prefix, programs.postgres, ...serverArguments(cluster, port, options.settings)];
   const spec = { command: command as string, args, logFile: join(dataDir, 'postgres.log'), ...identity(user) };
   const server = await startServer(spec, url('postgres'), { ...options, dataDir });
@@ -97,7 +97,7 @@ async function startServer(spec: SpawnOptions, url: string, options: PostgresOpt
   for (let attempt = 1; ; attempt += 1) {
     const logStart = fileSize(spec.logFile);
     const server = await spawnDetached(spec);
-    if (await becomesReady(server, url, options.say)) return server;
+    if (await becomesReady(server, url, options)) return server;
     const log = logTail(spec.logFile, logStart);
     if (/No space left|Disk quota/i.test(log)) throw diskFull(options.dataDir);
     if (/Address already in use/i.test(log)) throw portInUse(options.port, 'PostgreSQL', options.portSetting);
@@ -108,10 +108,6 @@ async function startServer(spec: SpawnOptions, url: string, options: PostgresOpt
     }
     throw new PlainError(`PostgreSQL ended while starting. ${lastLine(log)} The whole log is ${spec.logFile}.`);
   }
-}
-
-function identity(user: RunAs): { uid?: number; gid?: number } {
-  return user.uid === undefined || user.gid === undefined ? {} : { uid: user.uid, gid: user.gid };
 }
 
 function serverArguments(cluster: string, port: number, more: Readonly<Record<string, string>> = {}): string[] {
@@ -134,96 +130,6 @@ function serverArguments(cluster: string, port: number, more: Readonly<Record<st
   return ['-D', cluster, '-p', String(port), ...Object.entries(settings).flatMap(([k, v]) => ['-c', `${k}=${v}`])];
 }
 
-/** The superuser's password: made once, kept in a file that only we can read. */
-function ensurePassword(path: string, clusterExists: boolean): string {
-  try {
-    return readFileSync(path, 'utf8').trim();
-  } catch (error) {
-    if (errorCode(error) !== 'ENOENT') throw toPlainError(error, { doing: 'reading the database password', path });
-  }
-  if (clusterExists) {
-    throw new PlainError(
-      `The database password ${path} is missing while its data are there. Put the file back from a backup, or move the folder away to begin anew.`,
-    );
-  }
-  const password = randomBytes(24).toString('hex');
-  try {
-    writeFileSync(`${path}.new`, `${password}\n`, { mode: 0o600 });
-    renameSync(`${path}.new`, path);
-  } catch (error) {
-    throw toPlainError(error, { doing: 'writing the database password', path });
-  }
-  return password;
-}
-
-async function makeCluster(programs: PostgresBinaries, dataDir: string, user: RunAs, password: string, say: Say) {
-  const unfinished = join(dataDir, 'data.unfinished');
-  const passwordFile = join(dataDir, 'initdb-password');
-  const asRoot = process.getuid?.() === 0;
-  const owner = (path: string) => {
-    if (asRoot) chownSync(path, user.uid ?? 65_534, user.gid ?? 65_534);
-  };
-  try {
-    if (existsSync(unfinished)) {
-      say('An earlier start ended while it made the database; making it again.');
-      rmSync(unfinished, { recursive: true });
-    }
-    say('Making the database (once) …');
-    mkdirSync(unfinished, { mode: 0o700 });
-    writeFileSync(passwordFile, password, { mode: 0o600 });
-    owner(unfinished);
-    owner(passwordFile);
-  } catch (error) {
-    throw toPlainError(error, { doing: 'making the database', path: dataDir });
-  }
-  const args = ['-D', unfinished, '--username=postgres', '--auth=scram-sha-256', `--pwfile=${passwordFile}`];
-  const locale = ['--encoding=UTF8', '--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--locale=C'];
-  const result = await run([...user.prefix, programs.initdb, ...args, ...locale], user);
-  rmSync(passwordFile, { force: true });
-  if (result.code !== 0) {
-    rmSync(unfinished, { recursive: true, force: true });
-    if (/No space left|Disk quota/i.test(result.output)) throw diskFull(dataDir);
-    throw new PlainError(
-      `PostgreSQL could not make its data folder in ${dataDir}: ${lastLine(result.output)} If this machine cannot run it, set DATABASE_URL to a PostgreSQL 15 to 18 of your own.`,
-    );
-  }
-  renameSync(unfinished, join(dataDir, 'data'));
-}
-
-async function run(command: readonly string[], user: RunAs): Promise<{ code: number | null; output: string }> {
-  return await new Promise((resolve, reject) => {
-    const [program, ...args] = command;
-    // TZ and PG* settings of the user's shell must not shape the cluster.
-    const child = spawn(program as string, args, {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      ...identity(user),
-      env: { PATH: process.env['PATH'], TZ: 'UTC' },
-    });
-    let output = '';
-    child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
-    child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
-    child.once('error', reject);
-    child.once('close', (code) => resolve({ code, output }));
-  });
-}
-
-function checkVersion(cluster: string): void {
-  const path = join(cluster, 'PG_VERSION');
-  let found: string;
-  try {
-    found = readFileSync(path, 'utf8').trim();
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') {
-      throw new PlainError(`${cluster} is not a PostgreSQL data folder. Move it away and start again.`);
-    }
-    throw toPlainError(error, { doing: 'opening the database', path: cluster });
-  }
-  if (found === majorVersion) return;
-  throw new PlainError(
-    `${cluster} was made by PostgreSQL ${found}, and this Plumbline brings ${majorVersion}. Move the data with pg_dump, or start with the Plumbline that made it.`,
-  );
-}
-
 /** Stops a server that still runs on this data folder; postmaster.pid has its pid in the first line. True if one did. */
 export async function stopLeftOverPostgres(dataDir: string): Promise<boolean> {
   const cluster = join(resolve(dataDir), 'data');
@@ -241,7 +147,7 @@ export async function stopLeftOverPostgres(dataDir: string): Promise<boolean> {
 }
 
 /** True when the server answers, false when it ended before. */
-async function becomesReady(server: Spawned, url: string, say: Say): Promise<boolean> {
+async function becomesReady(server: Spawned, url: string, { say, stopping }: PostgresOptions): Promise<boolean> {
   let ended = false;
   void server.exited.then(() => (ended = true));
   for (let waitedMs = 0; !ended; waitedMs += 50) {
@@ -252,6 +158,10 @@ async function becomesReady(server: Spawned, url: string, say: Say): Promise<boo
       throw new PlainError(
         'The database does not accept the password in its folder. Put the file "password" back from a backup.',
       );
+    }
+    if (stopping?.aborted === true) {
+      await stopProcess(server.pid, server.startMark, immediateStop);
+      throw new PlainError('PostgreSQL was not waited for, as Plumbline is stopping.');
     }
     // Replaying the log after a crash may take minutes, and giving up then would only begin it again.
     if (waitedMs > 0 && waitedMs % 5_000 === 0) {
@@ -274,11 +184,6 @@ async function tryConnect(url: string): Promise<'ready' | Error> {
   } finally {
     await client.end().catch(() => {});
   }
-}
-
-function lastLine(text: string): string {
-  const line = text.trimEnd().split('\n').at(-1)?.trim() ?? '';
-  return line === '' || /[.!?]$/.test(line) ? line : `${line}.`;
 }
 
 async function ensureDatabase(adminUrl: string, name: string): Promise<void> {

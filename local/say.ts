@@ -9,10 +9,13 @@ export interface LineStream {
   isTTY?: boolean;
   columns?: number;
   write(text: string): unknown;
+  on?(event: 'error', listener: () => void): unknown;
 }
 
 /** Speaks to a terminal or a log. `now` (ms) is injected for tests. */
 export function sayTo(stream: LineStream, everyMs = 3_000, now: () => number = Date.now): Say {
+  // A terminal that was closed must not keep the rig from stopping in order.
+  stream.on?.('error', () => {});
   let inPlace = false;
   let lastProgressAt = Number.NEGATIVE_INFINITY;
   return (line, kind) => {

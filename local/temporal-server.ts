@@ -33,6 +33,8 @@ export interface TemporalOptions {
   uiPortSetting?: string;
   /** More arguments of `temporal server start-dev`. */
   extraArgs?: readonly string[];
+  /** Gives up waiting when aborted. */
+  stopping?: AbortSignal;
 }
 
 /** A server whose namespace and search attributes are there. */
@@ -125,6 +127,7 @@ async function untilReady(server: Spawned, options: TemporalOptions): Promise<st
   let last = 'no answer';
   while (Date.now() < deadline) {
     if (ended) return 'it ended while starting';
+    if (options.stopping?.aborted === true) return 'Plumbline is stopping';
     // A port that nobody listens on yet answers at once, while gRPC's own retry would wait a second.
     if (!(await portIsFree(options.port))) {
       try {
