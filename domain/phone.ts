@@ -1,5 +1,5 @@
 /** Telephone numbers: kept as typed, compared in a canonical form. */
-import { hasBidiControl, hasControl, stripInvisible } from './text.ts';
+import { hasBidiControl, hasControl, hasLineBreak, stripInvisible } from './text.ts';
 
 export type PhoneFault =
   | 'empty'
@@ -33,7 +33,8 @@ export function parsePhone(text: string): ParsedPhone {
   const phone = stripInvisible(text).trim();
   if (phone === '') return { ok: false, reason: 'empty' };
   if (phone.length > MAX_PHONE_LENGTH) return { ok: false, reason: 'too_long' };
-  if (hasControl(phone) || hasBidiControl(phone)) return { ok: false, reason: 'control_character' };
+  if (hasControl(phone) || hasLineBreak(phone) || hasBidiControl(phone))
+    return { ok: false, reason: 'control_character' };
 
   const plain = asciiDigits(phone.normalize('NFKC')).replace(/\p{Pd}/gu, '-');
   const extension = EXTENSION.exec(plain)?.[1];
