@@ -1,7 +1,8 @@
 /** Reads the `from` paths of a field mapping: `givenName`, `emails.0`, `attributes.vip`, `fullName`, `id`. */
 import type { Contact } from './contact.ts';
 
-const PLAIN_FIELDS = [
+/** Fields that are one text each. */
+export const PLAIN_FIELDS = [
   'externalRef',
   'givenName',
   'familyName',

@@ -23,6 +23,17 @@ const HUBSPOT_LEGAL_BASIS = {
   contract: 'Performance of a contract',
 } as const;
 
+/**
+ * Values of HubSpot's `lifecyclestage` that say no more than we know. HubSpot takes a stage forward only (`other` is its last), so a
+ * former customer who is a lead again must be cleared there first.
+ */
+const HUBSPOT_LIFECYCLE_STAGE: Readonly<Record<string, string>> = {
+  lead: 'lead',
+  customer: 'customer',
+  supplier: 'other',
+  former_customer: 'other',
+};
+
 const transforms = {
   upper: (value) => value.toUpperCase(),
   lower: (value) => value.toLowerCase(),
@@ -51,6 +62,8 @@ const transforms = {
       .map(collapseSpaces)
       .filter((line) => line !== '')
       .join(', '),
+  /** HubSpot `lifecyclestage` of a relationship; what is none of ours stays empty. */
+  lifecycleStage: (value) => HUBSPOT_LIFECYCLE_STAGE[value] ?? '',
   /** HubSpot `hs_legal_basis`, several joined with `;`. */
   legalBasis: (_value, { contact, consents }) => {
     const bases: string[] = [];

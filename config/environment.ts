@@ -1,0 +1,73 @@
+/** Everything that Plumbline reads from its environment, in one place; Temporal's own variables are read by its SDK. */
+
+export type Env = Readonly<Record<string, string | undefined>>;
+
+export interface Environment {
+  /** `DATABASE_URL`: an outside PostgreSQL, 15 to 18. */
+  databaseUrl: string | undefined;
+  /** `PLUMBLINE_CONFIG`: path of the configuration file. */
+  configPath: string;
+  /** `PLUMBLINE_LOG_LEVEL`. */
+  logLevel: LogLevel;
+  /** `PLUMBLINE_DATA_DIR`: the folder in which the one-machine rig keeps its data. */
+  dataDir: string;
+  /** `PLUMBLINE_PORT_<NAME>`: lower-case name (`api`, `postgres`, `temporal`, `temporal_ui`, `hubspot` …) → port. */
+  ports: Readonly<Record<string, number>>;
+}
+
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+const PORT_PREFIX = 'PLUMBLINE_PORT_';
+const BASE_URL_PREFIX = 'PLUMBLINE_BASE_URL_';
+
+/** A value of the environment that cannot be used; the message is a plain sentence for an operator. */
+export class EnvironmentProblem extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'EnvironmentProblem';
+  }
+}
+
+/**
+ * Reads the environment. An empty variable counts as not set.
+ * @throws EnvironmentProblem naming every variable that cannot be used
+ */
+export function readEnvironment(env: Env = process.env): Environment {
+  const mistakes: string[] = [];
+  const level = set(env['PLUMBLINE_LOG_LEVEL']) ?? 'info';
+  if (!isLogLevel(level)) mistakes.push(`PLUMBLINE_LOG_LEVEL must be one of ${LOG_LEVELS.join(', ')}.`);
+  const ports: Record<string, number> = {};
+  for (const [name, value] of Object.entries(env)) {
+    if (!name.startsWith(PORT_PREFIX) || set(value) === undefined) continue;
+    const port = Number(value);
+    if (!Number.isInteger(port) || port < 0 || port > 65_535) mistakes.push(`${name} must be a port, 0 to 65535.`);
+    else ports[name.slice(PORT_PREFIX.length).toLowerCase()] = port;
+  }
+  if (mistakes.length > 0) throw new EnvironmentProblem(mistakes.join(' '));
+  return {
+    databaseUrl: set(env['DATABASE_URL']),
+    configPath: set(env['PLUMBLINE_CONFIG']) ?? 'plumbline.yaml',
+    logLevel: isLogLevel(level) ? level : 'info',
+    dataDir: set(env['PLUMBLINE_DATA_DIR']) ?? '.plumbline',
+    ports,
+  };
+}
+
+function isLogLevel(text: string): text is LogLevel {
+  return (LOG_LEVELS as readonly string[]).includes(text);
+}
+
+/** `PLUMBLINE_BASE_URL_HUBSPOT_MAIN` of `hubspot-main`: how the local rig points a system at its sandbox. */
+export function baseUrlVariable(system: string): string {
+  return `${BASE_URL_PREFIX}${system.toUpperCase().replaceAll(/[^A-Z0-9]/g, '_')}`;
+}
+
+/** The value of a variable, or undefined where it is missing or empty. */
+export function variable(name: string, env: Env = process.env): string | undefined {
+  return set(env[name]);
+}
+
+function set(value: string | undefined): string | undefined {
+  return value === undefined || value === '' ? undefined : value;
+}

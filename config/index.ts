@@ -1,0 +1,10 @@
+/** The configuration: what other folders may use of it. */
+export { baseUrlVariable, EnvironmentProblem, LOG_LEVELS, readEnvironment, variable } from './environment.ts';
+export type { Env, Environment, LogLevel } from './environment.ts';
+export { checkConfig, loadConfig } from './load.ts';
+export { redacted, redactedUrl } from './print.ts';
+export { ConfigProblem, formatProblem } from './problems.ts';
+export type { Problem } from './problems.ts';
+export { statementsOf, systemConfig, systemRules } from './rules.ts';
+export { mainKey, missingSecrets, SecretMissing, secretReader } from './secrets.ts';
+export type { AttributeType, Config, PurposeConfig, Schedule, SecretRef, SystemConfig } from './types.ts';

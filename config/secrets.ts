@@ -1,0 +1,88 @@
+/** Secrets come from the environment or from files only, and are read at each use. They are never kept, printed or logged. */
+import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { variable } from './environment.ts';
+import type { Env } from './environment.ts';
+import type { Config, SecretRef } from './types.ts';
+
+/** A secret that is not there; the message names where it was looked for and never holds any of it. */
+export class SecretMissing extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'SecretMissing';
+  }
+}
+
+/**
+ * Reads the named secrets of one system, each time anew. The function rejects with `SecretMissing` where there is none;
+ * so does one for a name that the configuration does not give.
+ */
+export function secretReader(
+  config: Config,
+  system: string,
+  env: Env = process.env,
+): (name: string) => Promise<string> {
+  const credentials = config.systems[system]?.credentials ?? {};
+  return (name) => {
+    const ref = Object.hasOwn(credentials, name) ? credentials[name] : undefined;
+    if (ref === undefined) return Promise.reject(new SecretMissing(`The system '${system}' has no secret '${name}'.`));
+    return readSecret(ref, config, env);
+  };
+}
+
+/**
+ * The key that is kept outside the database: 32 bytes, base64.
+ * @throws SecretMissing with a sentence for the operator
+ */
+export async function mainKey(config: Config, env: Env = process.env): Promise<Buffer> {
+  const text = await readSecret(config.keys.main, config, env);
+  const key = /^[A-Za-z0-9+/_-]+={0,2}$/.test(text) ? Buffer.from(text, 'base64') : Buffer.alloc(0);
+  if (key.length === 32) return key;
+  throw new SecretMissing(
+    `The key (${where(config.keys.main)}) is not 32 bytes in base64. Make one with: openssl rand -base64 32`,
+  );
+}
+
+/** Every secret that the configuration names and that cannot be read, with its path in the file. */
+export async function missingSecrets(
+  config: Config,
+  env: Env = process.env,
+): Promise<{ at: string[]; found: string; expected: string }[]> {
+  const missing: { at: string[]; found: string; expected: string }[] = [];
+  const look = async (at: string[], ref: SecretRef, read: () => Promise<unknown>): Promise<void> => {
+    try {
+      await read();
+    } catch (error) {
+      if (!(error instanceof SecretMissing)) throw error;
+      missing.push({ at, found: where(ref), expected: `a secret there (${error.message})` });
+    }
+  };
+  for (const system of Object.values(config.systems)) {
+    const secret = secretReader(config, system.name, env);
+    for (const [name, ref] of Object.entries(system.credentials)) {
+      await look(['systems', system.name, 'credentials', name], ref, () => secret(name));
+    }
+  }
+  await look(['keys', 'main'], config.keys.main, () => mainKey(config, env));
+  return missing;
+}
+
+async function readSecret(ref: SecretRef, config: Config, env: Env): Promise<string> {
+  const text = 'env' in ref ? variable(ref.env, env) : await readFileOrNothing(resolve(dirname(config.file), ref.file));
+  const secret = text?.trim() ?? '';
+  if (secret === '') throw new SecretMissing(`There is no secret in ${where(ref)}.`);
+  return secret;
+}
+
+async function readFileOrNothing(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+/** Where a secret is kept, for people. */
+export function where(ref: SecretRef): string {
+  return 'env' in ref ? `the environment variable ${ref.env}` : `the file ${ref.file}`;
+}

@@ -1,0 +1,91 @@
+/** The configuration as the programme sees it: checked, defaults filled in, references resolved. No secret is ever in it. */
+import type { AccountLimits } from '../connectors/kit/module.ts';
+import type { RetentionRule } from '../domain/retention.ts';
+import type { FieldRule, SystemRules, Who } from '../domain/want.ts';
+
+/** Where a secret is kept; read anew at each use, so that rotation needs no restart. Relative files start at the configuration's folder. */
+export type SecretRef = { env: string } | { file: string };
+
+export interface PurposeConfig {
+  title: string;
+  /** Version id → exact wording shown to people. */
+  statements: Record<string, string>;
+  /** A consent older than this counts as expired; null where it does not age. */
+  validityMonths: number | null;
+}
+
+export const ATTRIBUTE_TYPES = ['boolean', 'text', 'number', 'date'] as const;
+export type AttributeType = (typeof ATTRIBUTE_TYPES)[number];
+
+export interface SystemConfig {
+  name: string;
+  connector: string;
+  /** Key of the vendor account: systems with the same one share its limits. */
+  account: string;
+  /** Without trailing slash; null means the vendor's own. */
+  baseUrl: string | null;
+  credentials: Record<string, SecretRef>;
+  /** The vendor's limits as far as the file does not say otherwise. */
+  limits: AccountLimits;
+  /** As the connector's own schema gave them back. */
+  settings: Record<string, unknown>;
+  who: Who;
+  outsiders: SystemRules['outsiders'];
+  fields: FieldRule[];
+  consents: { purpose: string; target: string }[];
+  /** True where the vendor's key is the address (a fact of the connector). */
+  addressIsKey: boolean;
+}
+
+export interface Schedule {
+  /** Five fields: minute, hour, day of month, month, day of week. */
+  cron: string;
+  /** IANA name. */
+  timeZone: string;
+}
+
+export interface Config {
+  /** Absolute path of the file it was read from. */
+  file: string;
+  organisation: { name: string; timeZone: string };
+  database: { poolMax: number };
+  api: { host: string; port: number; publicUrl: string };
+  worker: {
+    /** How long a drain waits for more work before it ends. */
+    lingerMs: number;
+    /** A drain's bound. */
+    drainSeconds: number;
+    /** How often the sweep looks for what a wake missed. */
+    sweepSeconds: number;
+    /** How long a lane's lease lasts without renewal. */
+    leaseSeconds: number;
+    /** Time limit of one call to a vendor. */
+    callSeconds: number;
+  };
+  purposes: Record<string, PurposeConfig>;
+  attributes: Record<string, AttributeType>;
+  systems: Record<string, SystemConfig>;
+  retention: {
+    rules: RetentionRule[];
+    /** A rule that hits a larger share of all contacts stops and asks. */
+    maxShare: number;
+  };
+  schedules: {
+    reconcile: Schedule;
+    retention: Schedule;
+    /** How often changed members of e-marketing systems are read for withdrawals. */
+    changesEverySeconds: number;
+  };
+  brake: {
+    /** A run that would change a larger share of a system's records stops and asks. */
+    maxShare: number;
+    /** Below this number of records the brake does not apply. */
+    minimum: number;
+  };
+  erasure: {
+    /** GDPR Art. 12(3): within one month of receipt. */
+    deadlineDays: number;
+    remindDaysBefore: number[];
+  };
+  keys: { main: SecretRef };
+}
