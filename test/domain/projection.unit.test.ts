@@ -88,6 +88,14 @@ describe('a projection', () => {
     expect(want).toEqual({ presence: 'outside', key: null, fields: {}, consents: {} });
   });
 
+  test('without an address is present where an address is unique but not required', () => {
+    const rules = rulesOf({ who: { kind: 'everybody' }, addressRequired: false });
+    expect(project({ contact: contactOf({ emails: [] }), consents: {}, rules })).toMatchObject({
+      presence: 'present',
+      key: null,
+    });
+  });
+
   test('lets the oldest holder of a shared address supply the record, by the strictest consent of all', () => {
     const consents = { newsletter: given };
     const shared = (seq: number, state: 'given' | 'withdrawn', belongs?: boolean) =>
