@@ -7,4 +7,4 @@ export { ConfigProblem, formatProblem } from './problems.ts';
 export type { Problem } from './problems.ts';
 export { statementsOf, systemConfig, systemRules } from './rules.ts';
 export { mainKey, missingSecrets, SecretMissing, secretReader } from './secrets.ts';
-export type { AttributeType, Config, PurposeConfig, Schedule, SecretRef, SystemConfig } from './types.ts';
+export type { Config, PurposeConfig, Schedule, SecretRef, SystemConfig } from './types.ts';

@@ -1,6 +1,7 @@
 /** Reads and checks `plumbline.yaml`, once, at the start of a process. */
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import type { AttributeDeclaration } from '../domain/attributes.ts';
 import { CONNECTOR_NAMES, connectorModule } from '../connectors/registry.ts';
 import { baseUrlVariable, readEnvironment, variable } from './environment.ts';
 import type { Env } from './environment.ts';
@@ -138,7 +139,7 @@ async function readSystems(
       entry,
       {
         purposes: declared.purposes === undefined ? null : Object.keys(declared.purposes),
-        attributes: declared.attributes ?? null,
+        attributes: declared.attributes === undefined ? null : declarationsOf(declared.attributes),
       },
       connectors,
     );
@@ -221,7 +222,7 @@ function assemble(path: string, values: Sections, systems: readonly SystemConfig
         { title: purpose.title, statements: purpose.statements, validityMonths: purpose.validityMonths ?? null },
       ]),
     ),
-    attributes: values.attributes,
+    attributes: declarationsOf(values.attributes),
     systems: Object.fromEntries(systems.map((system) => [system.name, withBaseUrl(system, env)])),
     retention: {
       maxShare: values.retention.maxShare,
@@ -243,6 +244,19 @@ function assemble(path: string, values: Sections, systems: readonly SystemConfig
     erasure: values.erasure,
     keys: values.keys,
   };
+}
+
+function declarationsOf(attributes: Sections['attributes']): Record<string, AttributeDeclaration> {
+  return Object.fromEntries(
+    Object.entries(attributes).map(([name, given]) => {
+      const { type, values, maxLength } =
+        typeof given === 'string' ? { type: given, values: undefined, maxLength: undefined } : given;
+      return [
+        name,
+        { type, ...(values === undefined ? {} : { values }), ...(maxLength === undefined ? {} : { maxLength }) },
+      ];
+    }),
+  );
 }
 
 function withBaseUrl(system: SystemConfig, env: Env): SystemConfig {

@@ -11,8 +11,8 @@ export function systemConfig(config: Config, name: string): SystemConfig {
 
 /** The rules by which contacts are projected into a system. */
 export function systemRules(config: Config, name: string): SystemRules {
-  const { connector, who, outsiders, fields, consents, addressIsKey } = systemConfig(config, name);
-  return { name, connector, who, outsiders, fields, consents, addressIsKey };
+  const { connector, who, outsiders, fields, consents, addressIsKey, addressRequired } = systemConfig(config, name);
+  return { name, connector, who, outsiders, fields, consents, addressIsKey, addressRequired };
 }
 
 /** Every wording of every purpose, for the table of statements. */

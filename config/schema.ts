@@ -3,12 +3,12 @@
  * Messages given here say what is expected; `problems.ts` says what was found and where.
  */
 import { z } from 'zod';
+import { ATTRIBUTE_TEXT_LIMIT, ATTRIBUTE_TYPES } from '../domain/attributes.ts';
 import { RELATIONSHIPS } from '../domain/contact.ts';
 import { DEFAULT_RETENTION_RULE } from '../domain/retention.ts';
 import { TRANSFORM_NAMES } from '../domain/transforms.ts';
 import { FIELD_KINDS } from '../domain/want.ts';
 import { isCron, isTimeZone } from './time.ts';
-import { ATTRIBUTE_TYPES } from './types.ts';
 
 const text = z.string().min(1, { error: 'a text' }).max(500, { error: 'a text of at most 500 characters' });
 const slug = z
@@ -84,6 +84,18 @@ export const systemSchema = z.strictObject({
 });
 export type SystemInput = z.output<typeof systemSchema>;
 
+const attribute = z.union(
+  [
+    z.enum(ATTRIBUTE_TYPES),
+    z.strictObject({
+      type: z.enum(ATTRIBUTE_TYPES),
+      values: z.array(text).min(1, { error: 'at least one value' }).optional(),
+      maxLength: z.int().min(1).max(ATTRIBUTE_TEXT_LIMIT).optional(),
+    }),
+  ],
+  { error: `${ATTRIBUTE_TYPES.join(', ')} or {type, values, maxLength}` },
+);
+
 const retentionRule = z.strictObject({
   name: slug,
   after: z.strictObject({
@@ -134,10 +146,7 @@ export const sections = {
     .prefault({}),
   purposes: z.record(slug, purpose).prefault({}),
   attributes: z
-    .record(
-      z.string().regex(/^[A-Za-z]\w{0,59}$/, { error: 'a name of letters, digits and _' }),
-      z.enum(ATTRIBUTE_TYPES),
-    )
+    .record(z.string().regex(/^[A-Za-z]\w{0,59}$/, { error: 'a name of letters, digits and _' }), attribute)
     .prefault({}),
   retention: z
     .strictObject({

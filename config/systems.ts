@@ -1,5 +1,6 @@
 /** One system of the configuration: its shape, its connector's own settings, and what it refers to elsewhere in the file. */
 import type { AccountLimits, ConnectorModule } from '../connectors/kit/module.ts';
+import type { AttributeDeclarations } from '../domain/attributes.ts';
 import { isKnownPath, PLAIN_FIELDS } from '../domain/mapping.ts';
 import type { FieldKind, FieldRule, Who } from '../domain/want.ts';
 import { nearest } from './nearest.ts';
@@ -8,12 +9,12 @@ import type { Problem } from './problems.ts';
 import { systemSchema } from './schema.ts';
 import type { SystemInput } from './schema.ts';
 import type { Source } from './source.ts';
-import type { AttributeType, SystemConfig } from './types.ts';
+import type { SystemConfig } from './types.ts';
 
 /** What the rest of the file declares; null where that part has mistakes of its own, so that none is reported twice. */
 export interface Declared {
   purposes: readonly string[] | null;
-  attributes: Readonly<Record<string, AttributeType>> | null;
+  attributes: AttributeDeclarations | null;
 }
 
 export interface ConnectorSource {
@@ -101,7 +102,7 @@ export function purposeExpected(found: string, purposes: readonly string[]): str
 
 const FIELD_NAMES = [...PLAIN_FIELDS, 'fullName', 'emails.0', 'phones.0'];
 
-function fieldExpected(found: string, attributes: Readonly<Record<string, AttributeType>>): string {
+function fieldExpected(found: string, attributes: AttributeDeclarations): string {
   const names = [...FIELD_NAMES, ...Object.keys(attributes).map((attribute) => `attributes.${attribute}`)];
   const meant = nearest(found, names);
   return meant === null ? `one of ${names.join(', ')}` : `a field of a contact (did you mean '${meant}'?)`;
@@ -128,7 +129,7 @@ function resolved(
   input: SystemInput,
   module: ConnectorModule,
   settings: Record<string, unknown>,
-  attributes: Readonly<Record<string, AttributeType>>,
+  attributes: AttributeDeclarations,
 ): SystemConfig {
   return {
     name,
@@ -143,6 +144,7 @@ function resolved(
     fields: Object.entries(input.fields).map(([target, rule]) => fieldRuleOf(target, rule, attributes)),
     consents: Object.entries(input.consents).map(([purpose, target]) => ({ purpose, target })),
     addressIsKey: module.capabilities.addressIsKey,
+    addressRequired: module.capabilities.addressRequired,
   };
 }
 
@@ -170,7 +172,7 @@ function whoOf(input: SystemInput['who']): Who {
 function fieldRuleOf(
   target: string,
   input: SystemInput['fields'][string],
-  attributes: Readonly<Record<string, AttributeType>>,
+  attributes: AttributeDeclarations,
 ): FieldRule {
   const given = typeof input === 'string' ? { from: input } : input;
   const { from, value, kind, maxLength, transform } = { ...EMPTY_RULE, ...given };
@@ -187,18 +189,14 @@ function fieldRuleOf(
 const EMPTY_RULE: Exclude<SystemInput['fields'][string], string> = {};
 
 /** How a value is compared with what the vendor gives back, where the file does not say. */
-function kindOf(
-  from: string | undefined,
-  transform: string | undefined,
-  attributes: Readonly<Record<string, AttributeType>>,
-): FieldKind {
+function kindOf(from: string | undefined, transform: string | undefined, attributes: AttributeDeclarations): FieldKind {
   if (transform === 'dateOnly') return 'date';
   if (from === undefined) return 'text';
   if (from.startsWith('emails.')) return 'email';
   if (from.startsWith('phones.')) return 'phone';
   if (from === 'obtainedAt' || from === 'contractEnd' || from === 'lastTransactionAt') return 'date';
   const attribute = from.startsWith('attributes.') ? attributes[from.slice('attributes.'.length)] : undefined;
-  return attribute ?? 'text';
+  return attribute?.type ?? 'text';
 }
 
 function textOf(value: unknown, key: string): string | null {

@@ -1,5 +1,6 @@
 /** The configuration as the programme sees it: checked, defaults filled in, references resolved. No secret is ever in it. */
 import type { AccountLimits } from '../connectors/kit/module.ts';
+import type { AttributeDeclaration } from '../domain/attributes.ts';
 import type { RetentionRule } from '../domain/retention.ts';
 import type { FieldRule, SystemRules, Who } from '../domain/want.ts';
 
@@ -13,9 +14,6 @@ export interface PurposeConfig {
   /** A consent older than this counts as expired; null where it does not age. */
   validityMonths: number | null;
 }
-
-export const ATTRIBUTE_TYPES = ['boolean', 'text', 'number', 'date'] as const;
-export type AttributeType = (typeof ATTRIBUTE_TYPES)[number];
 
 export interface SystemConfig {
   name: string;
@@ -35,6 +33,8 @@ export interface SystemConfig {
   consents: { purpose: string; target: string }[];
   /** True where the vendor's key is the address (a fact of the connector). */
   addressIsKey: boolean;
+  /** True where the vendor keeps nobody without an address (a fact of the connector). */
+  addressRequired: boolean;
 }
 
 export interface Schedule {
@@ -63,7 +63,7 @@ export interface Config {
     callSeconds: number;
   };
   purposes: Record<string, PurposeConfig>;
-  attributes: Record<string, AttributeType>;
+  attributes: Record<string, AttributeDeclaration>;
   systems: Record<string, SystemConfig>;
   retention: {
     rules: RetentionRule[];

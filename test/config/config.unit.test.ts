@@ -41,7 +41,7 @@ const GOOD = `
 organisation: { name: Example, timeZone: Europe/Berlin }
 purposes:
   newsletter: { title: News, statements: { news-1: Yes please } }
-attributes: { vip: boolean }
+attributes: { vip: boolean, size: { type: text, values: [S, L] } }
 systems:
   crm-main:
     connector: crm
@@ -84,6 +84,7 @@ describe('a good file', () => {
       ],
       consents: [{ purpose: 'newsletter', target: '1001' }],
       addressIsKey: false,
+      addressRequired: false,
     });
     expect(systemRules(config, 'mail-main')).toMatchObject({
       who: { kind: 'consent', purpose: 'newsletter' },
@@ -103,6 +104,7 @@ describe('a good file', () => {
     expect(config.retention.rules.map((rule) => rule.name)).toEqual(['no-opt-in-no-contract']);
     expect(config.schedules.reconcile).toEqual({ cron: '30 2 * * *', timeZone: 'Europe/Berlin' });
     expect(config.api.publicUrl).toBe('http://127.0.0.1:7300');
+    expect(config.attributes).toEqual({ vip: { type: 'boolean' }, size: { type: 'text', values: ['S', 'L'] } });
     expect(statementsOf(config)).toEqual([{ id: 'news-1', purpose: 'newsletter', wording: 'Yes please' }]);
   });
 
@@ -176,7 +178,7 @@ worker: { drainSeconds: soon }
       "f:3:3 organisation.timezone: found the unknown key 'timezone', expected 'timeZone' (did you mean that?)",
       "f:4:1 purpose: found the unknown key 'purpose', expected 'purposes' (did you mean that?)",
       'f:7:12 purposes.newsletter.title: found the number 12, expected a text (put it in quotes)',
-      "f:9:20 attributes.vip: found 'bool', expected one of boolean, text, number, date (did you mean 'boolean'?)",
+      "f:9:20 attributes.vip: found 'bool', expected text, number, boolean, date or {type, values, maxLength}",
       "f:12:16 systems.crm-main.connector: found 'crmm', expected one of crm, mail (did you mean 'crm'?)",
       "f:13:10 systems.crm-main.who: found 'everyone', expected everybody, {relationship: [customer, …]} or {consent: purpose}",
       'f:17:28 systems.mail-main.credentials.apikey: found a text of 12 characters, expected where the secret is kept: {env: NAME} or {file: path}',
