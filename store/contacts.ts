@@ -235,3 +235,15 @@ export async function contactVersions(db: Db | Tx, id: ContactId, limit = 100): 
   );
   return found.map(({ data, ...version }) => ({ ...version, contact: toContact(data) }));
 }
+
+/** One version, or undefined. */
+export async function contactVersion(db: Db | Tx, id: ContactId, version: number): Promise<ContactVersion | undefined> {
+  const found = await row<Omit<ContactVersion, 'contact'> & { data: ContactRow }>(
+    db,
+    `select version, at, actor, door, reason, data from contact_versions where contact_id = ? and version = ?`,
+    [id, version],
+  );
+  if (found === undefined) return undefined;
+  const { data, ...rest } = found;
+  return { ...rest, contact: toContact(data) };
+}

@@ -1,0 +1,66 @@
+/** Who asks, and whether they may: `Authorization: Bearer pk_…` against the stored hashes, then the route's role. */
+import type { FastifyRequest } from 'fastify';
+import { keyFinder, roleCovers } from '../store/api-keys.ts';
+import type { ApiKey } from '../store/api-keys.ts';
+import type { Writer } from '../store/db.ts';
+import type { Api, ApiDeps } from './deps.ts';
+import { Problem } from './errors.ts';
+import { roleFor } from './roles.ts';
+import { isSound } from './text.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Null on open routes. */
+    apiKey: ApiKey | null;
+  }
+}
+
+/** Refuses a route without a laid-down role at registration, and a request without the role when it comes. */
+export function addAuthentication(app: Api, deps: ApiDeps): void {
+  const keys = keyFinder(deps.db);
+  app.decorateRequest('apiKey', null);
+  app.addHook('onRoute', (route) => {
+    for (const method of [route.method].flat()) roleFor(method, route.url);
+  });
+  app.addHook('onRequest', async (request) => {
+    const { url } = request.routeOptions;
+    if (url === undefined) return;
+    const needed = roleFor(request.method, url);
+    if (needed === null) return;
+    const text = bearer(request.headers.authorization);
+    if (text === null) throw new Problem('key_missing', 'Send the header Authorization: Bearer and a key.');
+    const verdict = await keys.find(text);
+    if (!verdict.ok) throw new Problem(`key_${verdict.reason}`, 'Ask an administrator for a key.');
+    if (!roleCovers(verdict.key.role, needed)) {
+      throw new Problem('role_missing', `This asks for the role '${needed}'; the key has '${verdict.key.role}'.`);
+    }
+    request.apiKey = verdict.key;
+  });
+}
+
+function bearer(header: string | undefined): string | null {
+  return /^Bearer ([\x21-\x7E]+)$/i.exec(header ?? '')?.[1] ?? null;
+}
+
+/** The name under which a key's doings are recorded. */
+export function actorOf(request: FastifyRequest): string {
+  if (request.apiKey === null) throw new Error('an open route does nothing in anybody’s name');
+  return `key:${request.apiKey.name}`;
+}
+
+const MAX_REASON = 500;
+
+/** Who writes and why, for `asWriter`. The reason is the header `Plumbline-Reason`, in UTF-8. */
+export function writerOf(request: FastifyRequest): Writer {
+  const header = request.headers['plumbline-reason'];
+  const writer: Writer = { actor: actorOf(request), door: 'api' };
+  if (header === undefined || header === '') return writer;
+  // Node reads header bytes as Latin-1.
+  const reason = typeof header === 'string' ? Buffer.from(header, 'latin1').toString('utf8') : null;
+  if (reason === null || reason.length > MAX_REASON || reason.includes('\uFFFD') || !isSound(reason)) {
+    throw new Problem('validation_failed', 'The reason cannot be read.', {
+      faults: [{ in: 'header', path: '/plumbline-reason', expected: `up to ${MAX_REASON} characters in UTF-8` }],
+    });
+  }
+  return { ...writer, reason };
+}

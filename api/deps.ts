@@ -1,0 +1,43 @@
+/** What the doors are given. Nothing in this folder builds a pool or a client. */
+import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { AttributeType } from '../domain/attributes.ts';
+import type { Db } from '../store/db.ts';
+import type { Keyring } from '../store/keyring.ts';
+import type { Operations } from './operations.ts';
+import type { Reads } from './reads.ts';
+import type { Waiters } from './waiting.ts';
+
+/** The part of the configuration that the doors need; the whole of it fits. */
+export interface ApiConfig {
+  /** By name. */
+  purposes: Readonly<Record<string, unknown>>;
+  /** Further attributes of a contact and their types. */
+  attributes: Readonly<Record<string, AttributeType>>;
+  /** GDPR Art. 12(3): within one month of receipt. */
+  erasure: { deadlineDays: number };
+}
+
+export interface ApiDeps {
+  db: Db;
+  keyring: Keyring;
+  config: ApiConfig;
+  operations: Operations;
+  /** A pino logger. */
+  log: FastifyBaseLogger;
+}
+
+/** What the doors share besides. */
+export interface DoorDeps extends ApiDeps {
+  reads: Reads;
+  waiters: Waiters;
+}
+
+export type Api = FastifyInstance<
+  RawServerDefault,
+  IncomingMessage,
+  ServerResponse,
+  FastifyBaseLogger,
+  ZodTypeProvider
+>;

@@ -1,0 +1,30 @@
+/** All doors. A new one needs a line in api/roles.ts too. */
+import type { Api, ApiDeps, DoorDeps } from '../deps.ts';
+import { Reads } from '../reads.ts';
+import type { Waiters } from '../waiting.ts';
+import { addAuditRoutes } from './audit.ts';
+import { addBulkRoutes } from './bulk.ts';
+import { addCaseRoutes } from './cases.ts';
+import { addConsentRoutes } from './consents.ts';
+import { addContactReadRoutes } from './contact-reads.ts';
+import { addContactWriteRoutes } from './contact-writes.ts';
+import { addHealthRoutes } from './health.ts';
+import { addLandingRoute } from './landing.ts';
+import { addRecipientRoutes } from './recipients.ts';
+import { addRunRoutes } from './runs.ts';
+import { addSystemRoutes } from './systems.ts';
+
+export function addRoutes(app: Api, deps: ApiDeps, waiters: Waiters): void {
+  const all: DoorDeps = { ...deps, reads: new Reads(deps.db), waiters };
+  addLandingRoute(app, all);
+  addHealthRoutes(app, all);
+  addContactReadRoutes(app, all);
+  addContactWriteRoutes(app, all);
+  addBulkRoutes(app, all);
+  addConsentRoutes(app, all);
+  addCaseRoutes(app, all);
+  addSystemRoutes(app, all);
+  addRunRoutes(app, all);
+  addRecipientRoutes(app, all);
+  addAuditRoutes(app, all);
+}

@@ -1,0 +1,81 @@
+/** Pieces that many doors share, and the problem documents that each may answer with. */
+import { z } from 'zod';
+import { PROBLEM_CODES, PROBLEMS } from '../errors.ts';
+import type { ProblemCode } from '../errors.ts';
+
+export const contactId = z.uuid().describe('Opaque id of a contact');
+export const moment = z.iso.datetime({ offset: true }).describe('ISO 8601 with its offset');
+export const day = z.iso.date().describe('YYYY-MM-DD');
+
+export const ProblemDocument = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    code: z.enum(PROBLEM_CODES),
+    detail: z.string(),
+    instance: z.string().describe('urn:uuid: and the id of the request, under which the log has it'),
+    faults: z
+      .array(
+        z.object({
+          in: z.enum(['body', 'query', 'path', 'header']),
+          path: z.string().describe('JSON pointer; bulk rows start with their index'),
+          expected: z.string(),
+          code: z.string().optional(),
+        }),
+      )
+      .optional(),
+    currentVersion: z.int().optional().describe('With version_conflict: the version that stands'),
+  })
+  .meta({ id: 'Problem', description: 'RFC 9457 problem document; the codes are explained in docs/errors.md' });
+
+const ALWAYS: readonly ProblemCode[] = [
+  'body_not_json',
+  'text_not_allowed',
+  'key_missing',
+  'key_unknown',
+  'key_expired',
+  'key_revoked',
+  'role_missing',
+  'validation_failed',
+  'internal',
+  'database_unavailable',
+];
+const WITH_BODY: readonly ProblemCode[] = ['body_too_large', 'media_type_not_supported'];
+
+/**
+ * Response schemas for the problems that a door may answer with, by status; those that every door shares are added.
+ * The type is empty on purpose: handlers throw problems, they never send them.
+ */
+export function problems(...codes: ProblemCode[]): Record<never, never> {
+  const byStatus: Record<number, ProblemCode[]> = {};
+  for (const code of [...ALWAYS, ...codes]) (byStatus[PROBLEMS[code].status] ??= []).push(code);
+  return Object.fromEntries(
+    Object.entries(byStatus).map(([status, all]) => [
+      status,
+      {
+        description: [...new Set(all)].join(', '),
+        content: { 'application/problem+json': { schema: ProblemDocument } },
+      },
+    ]),
+  );
+}
+
+/** Like `problems`, for doors that take a body. */
+export function bodyProblems(...codes: ProblemCode[]): Record<never, never> {
+  return problems(...WITH_BODY, ...codes);
+}
+
+/** Security, tag and summary of a door under /v1. */
+export function about(
+  tag: string,
+  summary: string,
+  description?: string,
+): {
+  tags: string[];
+  summary: string;
+  description?: string;
+  security: Record<string, string[]>[];
+} {
+  return { tags: [tag], summary, ...(description === undefined ? {} : { description }), security: [{ key: [] }] };
+}
