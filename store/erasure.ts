@@ -158,6 +158,36 @@ export async function emptyContact(
   );
 }
 
+/**
+ * Gives an emptied contact its id and addresses at a vendor back, sealed, so that its delivery can remove a copy that was found there
+ * later and check whose it is.
+ */
+export async function reopenTicket(
+  db: Db,
+  keyring: Keyring,
+  id: ContactId,
+  system: string,
+  copy: { externalId: string; addresses: string[] },
+): Promise<void> {
+  await db.transaction(async (tx) => {
+    const contact = await lockContact(tx, id);
+    if (contact === undefined || contact.state === 'active') return;
+    const earlier = await row<{ sealed: Buffer }>(tx, 'select sealed from tickets where contact_id = ?', [id]);
+    const content: TicketContent =
+      earlier === undefined
+        ? { addresses: [], names: [], externalIds: {}, keys: {} }
+        : keyring.open<TicketContent>('ticket', earlier.sealed);
+    content.addresses = [...new Set([...content.addresses, ...copy.addresses])];
+    content.externalIds[system] = [...new Set([...(content.externalIds[system] ?? []), copy.externalId])];
+    await rows(
+      tx,
+      `insert into tickets (contact_id, kind, key_id, sealed) values (?, ?, ?, ?)
+       on conflict (contact_id) do update set key_id = excluded.key_id, sealed = excluded.sealed`,
+      [id, contact.state === 'erased' ? 'erasure' : 'purge', keyring.keyId, keyring.seal('ticket', content)],
+    );
+  });
+}
+
 /** What became of a contact in each system. */
 export interface SystemResult {
   system: string;
@@ -185,19 +215,22 @@ export async function closeTicket(db: Db, id: ContactId): Promise<boolean> {
   const progress = await emptiedProgress(db, id);
   if (progress.some((p) => p.open)) return false;
   await rows(db, 'delete from tickets where contact_id = ?', [id]);
+  await rows(db, 'delete from external_ids where contact_id = ? and former', [id]);
   return true;
 }
 
-/** Tickets of purged contacts whose systems have all let go: deleted in one statement. @returns how many */
-export async function closePurgeTickets(db: Db): Promise<number> {
+/** Tickets without an open case whose systems have all let go: deleted in one statement. @returns how many */
+export async function closeTickets(db: Db): Promise<number> {
   const { closed } = await oneRow<{ closed: number }>(
     db,
     `with gone as (
-       delete from tickets t where t.kind = 'purge' and not exists (
+       delete from tickets t where not exists (select 1 from cases k where k.contact_id = t.contact_id and k.closed_at is null)
+         and not exists (
          select 1 from deliveries d join systems s on s.name = d.system and not s.removed
          where d.contact_id = t.contact_id and (d.wanted > d.settled or d.data_outcome is null
            or d.data_outcome not in ('applied', 'unchanged', 'not_held', 'carried', 'retained', 'refused', 'not_supported')))
-       returning 1)
+       returning contact_id),
+     ids as (delete from external_ids e using gone where e.contact_id = gone.contact_id and e.former)
      select count(*)::integer as closed from gone`,
   );
   return closed;

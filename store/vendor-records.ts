@@ -1,5 +1,5 @@
 /** What a system is known to hold, from complete scans: external ids, our reference, keyed hashes of addresses; no plain address. */
-import { parseEmail } from '../domain/address.ts';
+import { parseEmail, suppressionKey } from '../domain/address.ts';
 import type { ContactId } from '../domain/contact.ts';
 import { oneRow, rows } from './db.ts';
 import type { Db } from './db.ts';
@@ -13,12 +13,12 @@ export interface SeenRecord {
   consents: Record<string, string>;
 }
 
-/** Stores one page of a scan. Unchanged records are only stamped with the run where `stamp` asks for it. */
+/** Stores one page of a scan; what is as it was is not written again. */
 export async function saveSeen(
   db: Db,
   keyring: Keyring,
   system: string,
-  runId: string,
+  runId: string | null,
   seen: SeenRecord[],
 ): Promise<void> {
   const unique = [...new Map(seen.map((s) => [s.externalId, s])).values()];
@@ -29,18 +29,25 @@ export async function saveSeen(
       .filter((p) => p.ok)
       .map((p) => ({ externalId: s.externalId, hash: keyring.hash('vendor_address', p.key) })),
   );
+  const ids = unique.map((s) => s.externalId);
   await db.transaction(async (tx) => {
+    if (runId !== null) {
+      await rows(tx, 'insert into scan_seen (run_id, external_id) select ?, unnest(?::text[]) on conflict do nothing', [
+        runId,
+        ids,
+      ]);
+    }
     await rows(
       tx,
-      `insert into vendor_records (system, external_id, reference, presence, consents, seen_run)
-       select ?, s.id, s.ref, s.presence, s.consents, ? from unnest(?::text[], ?::text[], ?::text[], ?::jsonb[]) as s (id, ref, presence, consents)
+      `insert into vendor_records as v (system, external_id, reference, presence, consents)
+       select ?, s.id, s.ref, s.presence, s.consents from unnest(?::text[], ?::text[], ?::text[], ?::jsonb[]) as s (id, ref, presence, consents)
        order by s.id
        on conflict (system, external_id) do update set reference = excluded.reference, presence = excluded.presence,
-         consents = excluded.consents, seen_run = excluded.seen_run, seen_at = clock_timestamp()`,
+         consents = excluded.consents, seen_at = clock_timestamp()
+       where (v.reference, v.presence, v.consents) is distinct from (excluded.reference, excluded.presence, excluded.consents)`,
       [
         system,
-        runId,
-        unique.map((s) => s.externalId),
+        ids,
         unique.map((s) => s.reference),
         unique.map((s) => s.presence),
         unique.map((s) => JSON.stringify(s.consents)),
@@ -50,7 +57,7 @@ export async function saveSeen(
       tx,
       `delete from vendor_addresses v where system = ? and external_id = any (?::text[])
        and not exists (select 1 from unnest(?::text[], ?::bytea[]) as h (id, hash) where h.id = v.external_id and h.hash = v.hash)`,
-      [system, unique.map((s) => s.externalId), hashes.map((h) => h.externalId), hashes.map((h) => h.hash)],
+      [system, ids, hashes.map((h) => h.externalId), hashes.map((h) => h.hash)],
     );
     await rows(
       tx,
@@ -65,12 +72,40 @@ export async function saveSeen(
 export async function forgetUnseen(db: Db, system: string, runId: string, startedAt: string): Promise<number> {
   const { gone } = await oneRow<{ gone: number }>(
     db,
-    `with gone as (delete from vendor_records where system = ? and seen_run is distinct from ? and seen_at < ? returning external_id),
-       addresses as (delete from vendor_addresses where system = ? and external_id in (select external_id from gone))
+    `with gone as (
+       delete from vendor_records v where system = ? and seen_at < ?
+       and not exists (select 1 from scan_seen s where s.run_id = ? and s.external_id = v.external_id) returning external_id),
+     addresses as (delete from vendor_addresses where system = ? and external_id in (select external_id from gone))
      select count(*)::integer as gone from gone`,
-    [system, runId, startedAt, system],
+    [system, startedAt, runId, system],
   );
   return gone;
+}
+
+/** Contacts whose record should be there by the ledger, but was not seen by a complete scan that began after it was read back. */
+export async function missingFrom(
+  db: Db,
+  system: string,
+  runId: string,
+  startedAt: string,
+  after: string | null,
+  limit: number,
+): Promise<{ contactId: ContactId; externalId: string }[]> {
+  return rows(
+    db,
+    `select e.contact_id as "contactId", min(e.external_id) as "externalId"
+     from external_ids e join deliveries d on d.contact_id = e.contact_id and d.system = e.system
+     where e.system = ? and not e.former and d.presence = 'present' and d.wanted = d.settled and d.verified_at < ?
+       and (?::uuid is null or e.contact_id > ?::uuid)
+       and not exists (select 1 from scan_seen s where s.run_id = ? and s.external_id = e.external_id)
+     group by e.contact_id order by e.contact_id limit ?`,
+    [system, startedAt, after, after, runId, limit],
+  );
+}
+
+/** Ends a scan: its scratch is emptied. */
+export async function clearSeen(db: Db, runId: string): Promise<void> {
+  await rows(db, 'delete from scan_seen where run_id = ?', [runId]);
 }
 
 /** Forgets single records (erased, purged). */
@@ -87,12 +122,7 @@ export async function forgetRecords(db: Db, system: string, externalIds: string[
 }
 
 /** Whose the given external ids are, by the ledger, by our reference, or by exact address. */
-export async function ownersOf(
-  db: Db,
-  keyring: Keyring,
-  system: string,
-  seen: SeenRecord[],
-): Promise<Map<string, ContactId>> {
+export async function ownersOf(db: Db, system: string, seen: SeenRecord[]): Promise<Map<string, ContactId>> {
   const owners = new Map<string, ContactId>();
   const linked = await rows<{ external_id: string; contact_id: ContactId }>(
     db,
@@ -129,19 +159,25 @@ export async function ownersOf(
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/u;
 
-/** Which of the seen records carry an address that a tombstone forbids. */
-export async function tombstoned(db: Db, keyring: Keyring, seen: SeenRecord[]): Promise<Set<string>> {
+/** Seen records whose address a tombstone forbids: external id → the erased contact. */
+export async function tombstoned(db: Db, keyring: Keyring, seen: SeenRecord[]): Promise<Map<string, ContactId>> {
   const pairs = seen.flatMap((s) =>
     s.addresses
       .map((a) => parseEmail(a))
       .filter((p) => p.ok)
-      .map((p) => ({ id: s.externalId, hash: keyring.hash('email', p.key) })),
+      .map((p) => ({ id: s.externalId, hash: keyring.hash('email', suppressionKey(p.address)) })),
   );
-  const found = await rows<{ hash: Buffer }>(
+  if (pairs.length === 0) return new Map();
+  const found = await rows<{ hash: Buffer; contact_id: ContactId }>(
     db,
-    `select t.hash from tombstones t where t.kind = 'email' and t.hash = any (?::bytea[])`,
+    `select hash, contact_id from tombstones where kind = 'email' and hash = any (?::bytea[])`,
     [pairs.map((p) => p.hash)],
   );
-  const stones = new Set(found.map((f) => f.hash.toString('hex')));
-  return new Set(pairs.filter((p) => stones.has(p.hash.toString('hex'))).map((p) => p.id));
+  const stones = new Map(found.map((f) => [f.hash.toString('hex'), f.contact_id]));
+  const erased = new Map<string, ContactId>();
+  for (const { id, hash } of pairs) {
+    const contact = stones.get(hash.toString('hex'));
+    if (contact !== undefined) erased.set(id, contact);
+  }
+  return erased;
 }

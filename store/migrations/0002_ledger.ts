@@ -100,7 +100,6 @@ create table vendor_records (
   reference text,
   presence text not null,
   consents jsonb not null default '{}',
-  seen_run uuid,
   seen_at timestamptz not null default clock_timestamp(),
   primary key (system, external_id)
 );
@@ -112,6 +111,13 @@ create table vendor_addresses (
   primary key (system, hash, external_id)
 );
 create index vendor_addresses_record on vendor_addresses (system, external_id);
+
+-- Scratch of a running scan: what it has seen, so that it can go on after a crash and knows at its end what is missing.
+create unlogged table scan_seen (
+  run_id uuid not null,
+  external_id text not null,
+  primary key (run_id, external_id)
+);
 
 create table budgets (
   account text primary key,
@@ -186,5 +192,5 @@ end $$;
 
 export const down = `
 drop function take_call(text, text, uuid, integer);
-drop table budget_slots, budgets, vendor_addresses, vendor_records, remarks, late_outcomes, rechecks, calls, leases, external_ids, deliveries;
+drop table scan_seen, budget_slots, budgets, vendor_addresses, vendor_records, remarks, late_outcomes, rechecks, calls, leases, external_ids, deliveries;
 `;

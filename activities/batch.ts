@@ -1,0 +1,321 @@
+/**
+ * One batch of one system: token, load, project, skip what is unchanged, call, read back, record.
+ *
+ * The record is loaded after the token was had, so that the newest state goes out and ten edits become one call.
+ */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { GateClosed } from '../connectors/kit/connector.ts';
+import type { Item, ItemResult, Observation } from '../connectors/kit/connector.ts';
+import { hasDifferences } from '../domain/compare.ts';
+import { isSuccess } from '../domain/outcome.ts';
+import type { Outcome } from '../domain/outcome.ts';
+import { openCall } from '../store/claims.ts';
+import type { Due } from '../store/claims.ts';
+import { knownStatements } from '../store/consents.ts';
+import { addNorms, loadForDelivery } from '../store/load.ts';
+import { recordBatch } from '../store/record.ts';
+import type { Recorded } from '../store/record.ts';
+import { forgetRecords } from '../store/vendor-records.ts';
+import type { Deps, SystemRuntime } from './deps.ts';
+import { openGate } from './gate.ts';
+import type { EngineGate } from './gate.ts';
+import { compareReading, judge, settledWithoutCall, stricterPurposes } from './judging.ts';
+import { idsFor, itemFor, planOne } from './planning.ts';
+import type { Planned } from './planning.ts';
+import { recordWithdrawals } from './withdrawals.ts';
+
+export interface BatchContext {
+  deps: Deps;
+  runtime: SystemRuntime;
+  token: number;
+  closing: AbortSignal;
+  onCall: (name: string) => void;
+}
+
+export interface BatchReport {
+  /** Contacts read back as wanted. */
+  verified: number;
+  unchanged: number;
+  problems: number;
+  /** Contacts to try again; with the vendor's delay and the commonest code, when all of the batch failed for the vendor's sake. */
+  retries: number;
+  trouble: { code: string; afterMs: number } | null;
+  unauthorised: string | null;
+  /** Contacts whose outcome waits to be folded. */
+  late: string[];
+}
+
+const REREAD_MS = [150, 600] as const;
+/** A wait for a token longer than this makes the load before it stale. */
+const STALE_MS = 5;
+
+type Work = { planned: Planned; item: Item };
+
+/** Runs one batch. Rejects with GateClosed when no token was to be had, LeaseLost when another drain has taken over. */
+export async function runBatch(
+  context: BatchContext,
+  due: Due[],
+  callClass: 'urgent' | 'live' | 'bulk',
+): Promise<BatchReport> {
+  const { deps, runtime, token } = context;
+  const gate = openGate({
+    db: deps.db,
+    account: runtime.account,
+    callClass,
+    callTimeoutMs: runtime.callTimeoutMs,
+    concurrency: runtime.concurrency,
+    closing: context.closing,
+    longestWaitMs: 20_000,
+    onCall: context.onCall,
+  });
+  const statements = await knownStatements(deps.db);
+  let { work, settled } = await plan(context, due, statements);
+  if (work.length > 0) {
+    const waitedMs = await gate.prepay();
+    if (waitedMs > STALE_MS) ({ work, settled } = await plan(context, due, statements));
+  }
+  const report: BatchReport = {
+    verified: 0,
+    unchanged: settled.filter((s) => s.dataOutcome === 'unchanged').length,
+    problems: settled.filter((s) => s.dataOutcome === 'suppressed' || s.dataOutcome === 'ambiguous').length,
+    retries: 0,
+    trouble: null,
+    unauthorised: null,
+    late: [],
+  };
+  if (work.length === 0) {
+    await gate.refund();
+    report.late = await recordBatch(deps.db, runtime.name, token, null, settled);
+    return report;
+  }
+  const callId = randomUUID();
+  await openCall(
+    deps.db,
+    callId,
+    runtime.name,
+    token,
+    work.map((w) => w.planned.loaded.contact.id),
+  );
+  const recorded = await deliverAndVerify(context, gate, work);
+  await gate.refund();
+  report.late = await recordBatch(deps.db, runtime.name, token, callId, [...settled, ...recorded.results]);
+  const gone = recorded.results.flatMap((r, at) =>
+    r.settled && r.verified?.presence === 'gone' ? (work[at]?.item.externalIds ?? []) : [],
+  );
+  await forgetRecords(deps.db, runtime.name, gone);
+  return summarise(report, recorded.results, recorded.outcomes);
+}
+
+/** Loads and projects; splits into what needs a call and what is settled without one. */
+async function plan(
+  context: BatchContext,
+  due: Due[],
+  statements: ReadonlySet<string>,
+): Promise<{ work: Work[]; settled: Recorded[] }> {
+  const { deps, runtime } = context;
+  const loaded = await loadForDelivery(
+    deps.db,
+    deps.keyring,
+    runtime.name,
+    due.map((d) => d.contactId),
+  );
+  await addNorms(
+    deps.db,
+    loaded.flatMap((l) => l.missingNorms.map((norm) => ({ contactId: l.contact.id, norm }))),
+  );
+  const work: Work[] = [];
+  const settled: Recorded[] = [];
+  for (const one of loaded) {
+    const planned = planOne(one, runtime.rules, deps.purposes, statements);
+    const { want } = planned;
+    if (one.suppressed && one.contact.state === 'active') {
+      const stop: Outcome = { kind: 'refused', code: 'erased_person' };
+      settled.push({
+        ...settledWithoutCall(planned, stop, { touched: true }),
+        dataOutcome: 'suppressed',
+        verified: null,
+      });
+      continue;
+    }
+    if (want.presence === 'carried') {
+      settled.push(
+        settledWithoutCall(planned, { kind: 'carried', by: want.carriedBy ?? '' }, { touched: planned.parts.data }),
+      );
+      continue;
+    }
+    if (!planned.parts.data && !planned.parts.consent) {
+      settled.push(settledWithoutCall(planned, { kind: 'unchanged' }, { touched: false }));
+      continue;
+    }
+    const ids = idsFor(planned, runtime.name, runtime.rules);
+    if ('ambiguous' in ids) {
+      const stop: Outcome = { kind: 'ambiguous', code: 'several_records_match' };
+      settled.push({ ...settledWithoutCall(planned, stop, { touched: true }), verified: null });
+      continue;
+    }
+    const item = itemFor(planned, runtime.name, ids.ids);
+    if (ids.ids.length === 0 && !item.lookFirst && want.presence !== 'present') {
+      settled.push(settledWithoutCall(planned, { kind: 'not_held' }, { touched: false }));
+      continue;
+    }
+    work.push({ planned, item });
+  }
+  return { work, settled };
+}
+
+type Reading = Observation | null | undefined;
+
+async function deliverAndVerify(
+  context: BatchContext,
+  gate: EngineGate,
+  work: Work[],
+): Promise<{ results: Recorded[]; outcomes: ItemResult[] }> {
+  const { runtime } = context;
+  const readings = new Map<Work, Reading>();
+  const outcomes = new Map<Work, ItemResult>();
+
+  // What may be there already as wanted is read first: nothing is rewritten by distrust alone.
+  const doubted = work.filter(
+    ({ planned, item }) =>
+      planned.distrust &&
+      !item.lookFirst &&
+      item.externalIds.length > 0 &&
+      (item.want.presence === 'present' || item.want.presence === 'if_there'),
+  );
+  for (const [one, reading] of await readBack(gate, runtime, doubted)) {
+    if (reading === undefined) continue;
+    const found = differencesOf(one, reading, runtime);
+    const stricter = reading === null ? [] : stricterPurposes(one.planned, reading, runtime.rules, null);
+    if (stricter.length > 0 || (!hasDifferences(found) && reading !== null)) {
+      readings.set(one, reading);
+      outcomes.set(one, {
+        data: { kind: 'unchanged' },
+        consent: { kind: 'unchanged' },
+        externalIds: one.item.externalIds,
+      });
+    }
+  }
+
+  const toDeliver = work.filter((one) => !outcomes.has(one));
+  if (toDeliver.length > 0) {
+    const answers = await attempt(
+      () =>
+        runtime.connector.deliver(
+          toDeliver.map((w) => w.item),
+          gate,
+        ),
+      toDeliver.length,
+    );
+    for (const [at, one] of toDeliver.entries()) {
+      const answer = answers[at];
+      if (answer !== undefined) outcomes.set(one, answer);
+    }
+    await verifyAll(context, gate, toDeliver, outcomes, readings);
+  }
+
+  const results: Recorded[] = [];
+  for (const one of work) {
+    const answer = outcomes.get(one) ?? failed({ kind: 'unclassified', code: 'no_answer' }, one.item);
+    const reading = readings.get(one);
+    const shown = reading ?? answer.observation ?? null;
+    const stricter = shown === null ? [] : stricterPurposes(one.planned, shown, runtime.rules, answer.consent);
+    if (shown !== null && stricter.length > 0)
+      await recordWithdrawals(context.deps, runtime, one.planned.loaded.contact.id, shown, stricter);
+    results.push(judge(one.planned, answer, reading, differencesOf(one, reading, runtime), stricter));
+  }
+  return {
+    results,
+    outcomes: work.map((one) => outcomes.get(one) ?? failed({ kind: 'unclassified', code: 'no_answer' }, one.item)),
+  };
+}
+
+function failed(outcome: Outcome, item: Item): ItemResult {
+  return { data: outcome, consent: outcome, externalIds: item.externalIds };
+}
+
+/** The gate closes between the calls of a batch: what was called is not known to be complete, the rest was not called. */
+async function attempt(run: () => Promise<ItemResult[]>, count: number): Promise<ItemResult[]> {
+  try {
+    return await run();
+  } catch (error) {
+    if (!(error instanceof GateClosed)) throw error;
+    const outcome: Outcome = { kind: 'unknown', code: 'budget_closed_between_calls' };
+    return Array.from({ length: count }, () => ({ data: outcome, consent: outcome, externalIds: [] }));
+  }
+}
+
+function differencesOf(one: Work, reading: Reading, runtime: SystemRuntime): ReturnType<typeof compareReading> {
+  if (reading === undefined) return { fields: [], consents: [], key: false, presence: false };
+  return compareReading(one.item.want, reading, runtime.rules, runtime.capabilities, one.item.identity);
+}
+
+/** Reads back what was written; an early mismatch is read again before it counts, since vendors show writes late. */
+async function verifyAll(
+  context: BatchContext,
+  gate: EngineGate,
+  delivered: Work[],
+  outcomes: Map<Work, ItemResult>,
+  readings: Map<Work, Reading>,
+): Promise<void> {
+  const { runtime } = context;
+  let open = delivered.filter((one) => {
+    const answer = outcomes.get(one);
+    if (answer === undefined) return false;
+    one.item.externalIds = answer.externalIds.length > 0 ? answer.externalIds : one.item.externalIds;
+    return [answer.data, answer.consent].some((o) => o.kind === 'applied' || o.kind === 'unchanged');
+  });
+  for (let round = 0; open.length > 0; round += 1) {
+    const read = await readBack(gate, runtime, open);
+    for (const [one, reading] of read) if (reading !== undefined) readings.set(one, reading);
+    open = open.filter((one) => readings.has(one) && hasDifferences(differencesOf(one, readings.get(one), runtime)));
+    const pauseMs = REREAD_MS[round];
+    if (open.length === 0 || pauseMs === undefined) return;
+    await sleep(pauseMs);
+  }
+}
+
+async function readBack(gate: EngineGate, runtime: SystemRuntime, work: Work[]): Promise<Map<Work, Reading>> {
+  const read = new Map<Work, Reading>();
+  const size = runtime.capabilities.verifyBatch;
+  for (let at = 0; at < work.length; at += size) {
+    const some = work.slice(at, at + size);
+    try {
+      const answers = await runtime.connector.verify(
+        some.map((w) => w.item),
+        gate,
+      );
+      for (const [index, one] of some.entries()) {
+        const answer = answers[index];
+        read.set(one, answer === undefined || (answer !== null && 'unread' in answer) ? undefined : answer);
+      }
+    } catch (error) {
+      if (!(error instanceof GateClosed)) throw error;
+      for (const one of some) read.set(one, undefined);
+    }
+  }
+  return read;
+}
+
+function summarise(report: BatchReport, results: Recorded[], outcomes: ItemResult[]): BatchReport {
+  for (const result of results) {
+    if (!result.settled) report.retries += 1;
+    else if (result.verified !== null && result.dataOutcome !== 'mismatch') report.verified += 1;
+    else report.problems += 1;
+  }
+  const all = outcomes.flatMap((o) => [o.data, o.consent]);
+  const refusedLogin = all.find((o) => o.kind === 'unauthorised');
+  if (refusedLogin?.kind === 'unauthorised') report.unauthorised = refusedLogin.code;
+  const vendorFaults = outcomes.map((o) => o.data).filter((o) => o.kind === 'retry' || o.kind === 'unknown');
+  const [first] = vendorFaults;
+  const resolvable = first !== undefined && (first.code === 'already_exists' || first.code === 'gone_at_vendor');
+  if (
+    first !== undefined &&
+    !resolvable &&
+    vendorFaults.length === outcomes.length &&
+    !outcomes.some((o) => isSuccess(o.consent))
+  ) {
+    report.trouble = { code: first.code, afterMs: first.kind === 'retry' ? (first.afterMs ?? 0) : 0 };
+  }
+  return report;
+}

@@ -1,0 +1,363 @@
+/**
+ * One bounded drain of one system: as long as there is work, and a little longer for more, it keeps batches in flight under the
+ * lane's lease. A vendor problem that lasts ends it as a failed attempt, so that Temporal retries it and its UI tells the truth.
+ */
+import { Context } from '@temporalio/activity';
+import { ApplicationFailure } from '@temporalio/common';
+import { GateClosed } from '../connectors/kit/connector.ts';
+import { FaultType } from '../domain/faults.ts';
+import type { ContactId } from '../domain/contact.ts';
+import { claimDue, ledgerSequence, nextDueInMs, takeOverCalls } from '../store/claims.ts';
+import type { Due } from '../store/claims.ts';
+import { LeaseLost, releaseLease, renewLease, takeLease } from '../store/leases.ts';
+import { takeRechecks, takeRemarks, takeReviews } from '../store/marks.ts';
+import { foldLateOutcomes } from '../store/record.ts';
+import { getSystem, noteError, setSystemState } from '../store/systems.ts';
+import { runBatch } from './batch.ts';
+import type { BatchReport } from './batch.ts';
+import type { Deps, SystemRuntime } from './deps.ts';
+import { runtimeOf } from './deps.ts';
+import type { Wake } from './wakes.ts';
+
+export interface DrainInput {
+  system: string;
+  /** Highest ledger sequence the lane has seen: a lower one in the database means a restored backup. */
+  highestSequence: number;
+}
+
+export interface DrainResult {
+  /** Why it ended. */
+  ended: 'idle' | 'bound' | 'paused' | 'guarded' | 'scanning' | 'shutdown';
+  verified: number;
+  unchanged: number;
+  problems: number;
+  retries: number;
+  calls: number;
+  seconds: number;
+  highestSequence: number;
+  /** Milliseconds until something that waits for its time becomes due; null when nothing waits. */
+  nextDueMs: number | null;
+}
+
+/** Whole batches that fail for the vendor's sake, one after the other, before the attempt fails. */
+const TROUBLED_BATCHES_TO_FAIL = 3;
+const URGENT_UP_TO = 10;
+const LIVE_UP_TO = 20;
+const HEARTBEAT_MS = 1_000;
+
+type CallClass = 'urgent' | 'live' | 'bulk';
+
+function classOf(due: Due): CallClass {
+  if (due.priority <= URGENT_UP_TO) return 'urgent';
+  return due.priority <= LIVE_UP_TO ? 'live' : 'bulk';
+}
+
+export async function drain(deps: Deps, input: DrainInput): Promise<DrainResult> {
+  const runtime = runtimeOf(deps, input.system);
+  const state = await getSystem(deps.db, runtime.name);
+  const sequence = await ledgerSequence(deps.db);
+  const nothing = (ended: DrainResult['ended']): DrainResult => ({
+    ended,
+    verified: 0,
+    unchanged: 0,
+    problems: 0,
+    retries: 0,
+    calls: 0,
+    seconds: 0,
+    highestSequence: Math.max(sequence, ended === 'guarded' ? 0 : input.highestSequence),
+    nextDueMs: null,
+  });
+  if (state === undefined) throw ApplicationFailure.nonRetryable('no such system', FaultType.NotConfigured);
+  if (state.state === 'guarded') return { ...nothing('guarded'), highestSequence: input.highestSequence };
+  if (sequence < input.highestSequence) {
+    await setSystemState(deps.db, runtime.name, 'guarded', 'restored_database', { actor: 'lane', door: 'engine' });
+    return { ...nothing('guarded'), highestSequence: input.highestSequence };
+  }
+  if (state.state === 'paused') return nothing('paused');
+  if (state.state === 'scanning') return nothing('scanning');
+  return new Drain(deps, runtime, sequence).run();
+}
+
+class Drain {
+  readonly #deps: Deps;
+  readonly #runtime: SystemRuntime;
+  readonly #started = performance.now();
+  /** Ends waits for tokens: at the bound, at a pause, at shutdown. */
+  readonly #closing = new AbortController();
+  readonly #inFlight = new Set<ContactId>();
+  readonly #running: Record<CallClass, Set<Promise<void>>> = { urgent: new Set(), live: new Set(), bulk: new Set() };
+  /** Contacts whose outcome waits to be folded, or whose earlier call is not taken over yet. */
+  #blocked = new Set<ContactId>();
+  #token = 0;
+  #failure: unknown = null;
+  #ended: DrainResult['ended'] = 'idle';
+  #troubled = 0;
+  #trouble: { code: string; afterMs: number } | null = null;
+  #sequence: number;
+  #reSweep = true;
+  readonly #totals = { verified: 0, unchanged: 0, problems: 0, retries: 0, calls: 0 };
+
+  constructor(deps: Deps, runtime: SystemRuntime, sequence: number) {
+    this.#deps = deps;
+    this.#runtime = runtime;
+    this.#sequence = sequence;
+  }
+
+  async run(): Promise<DrainResult> {
+    const { db, timing, wakes } = this.#deps;
+    const context = Context.current();
+    this.#token = await this.#lease();
+    const ticker = setInterval(() => void this.#tick(), Math.min(HEARTBEAT_MS, timing.leaseMs / 3));
+    context.cancellationSignal.addEventListener('abort', () => this.#close('shutdown'), { once: true });
+    let wake: Wake | null = wakes.open(this.#runtime.name);
+    try {
+      await this.#takeOver();
+      await this.#loop(wake);
+      // Marked inactive first, then one more look: a change that was announced in between is not lost.
+      wake.close();
+      wake = null;
+      if (this.#ended === 'idle' && this.#failure === null && (await claimDue(db, this.#runtime.name, 1)).length > 0) {
+        wake = wakes.open(this.#runtime.name);
+        await this.#loop(wake);
+      }
+    } finally {
+      wake?.close();
+      this.#closing.abort();
+      await Promise.all(Object.values(this.#running).flatMap((set) => [...set]));
+      clearInterval(ticker);
+      await releaseLease(db, this.#runtime.name, this.#token).catch(() => undefined);
+    }
+    if (this.#failure !== null) throw await this.#explain(this.#failure);
+    return {
+      ended: this.#ended,
+      ...this.#totals,
+      seconds: Math.round((performance.now() - this.#started) / 100) / 10,
+      highestSequence: Math.max(this.#sequence, await ledgerSequence(db)),
+      nextDueMs: await nextDueInMs(db, this.#runtime.name),
+    };
+  }
+
+  async #lease(): Promise<number> {
+    const { db, owner, timing } = this.#deps;
+    for (;;) {
+      const lease = await takeLease(db, this.#runtime.name, owner, timing.leaseMs);
+      if ('token' in lease) return lease.token;
+      Context.current().heartbeat({ waiting: 'lease' });
+      await Context.current().sleep(Math.min(lease.heldForMs + 10, HEARTBEAT_MS));
+    }
+  }
+
+  async #takeOver(): Promise<void> {
+    const { db } = this.#deps;
+    const taken = await takeOverCalls(db, this.#runtime.name, this.#token);
+    const folding = await foldLateOutcomes(db, this.#runtime.name);
+    this.#blocked = new Set([...taken.blocked, ...folding]);
+  }
+
+  async #tick(): Promise<void> {
+    const { db, timing } = this.#deps;
+    try {
+      Context.current().heartbeat(this.#progress());
+      if (!(await renewLease(db, this.#runtime.name, this.#token, timing.leaseMs))) {
+        this.#fail(new LeaseLost(this.#runtime.name));
+        return;
+      }
+      const state = await getSystem(db, this.#runtime.name);
+      if (state?.state !== 'open') this.#close(state?.state === 'guarded' ? 'guarded' : 'paused');
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #progress(): Record<string, unknown> {
+    const seconds = (performance.now() - this.#started) / 1000;
+    return {
+      ...this.#totals,
+      inFlight: this.#inFlight.size,
+      perSecond: Math.round(((this.#totals.verified + this.#totals.unchanged) / Math.max(seconds, 1)) * 10) / 10,
+      ...(this.#trouble === null ? {} : { trouble: this.#trouble.code }),
+    };
+  }
+
+  #close(ended: DrainResult['ended']): void {
+    if (!this.#closing.signal.aborted) this.#ended = ended;
+    this.#closing.abort();
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= error;
+    this.#closing.abort();
+  }
+
+  /** Batches in flight per class; urgent and live have places that bulk cannot take. */
+  #places(): Record<CallClass, number> {
+    const many = Math.max(1, Math.min(6, this.#runtime.concurrency - 1));
+    return { urgent: 2, live: Math.max(1, Math.ceil(many / 2)), bulk: many };
+  }
+
+  async #loop(wake: Wake): Promise<void> {
+    const { db, timing } = this.#deps;
+    let idleSince: number | null = null;
+    let sweptAt = 0;
+    while (!this.#closing.signal.aborted) {
+      const now = performance.now();
+      if (now - this.#started > timing.drainMs) {
+        this.#close('bound');
+        break;
+      }
+      if (this.#reSweep || now - sweptAt > timing.sweepMs) {
+        sweptAt = now;
+        this.#reSweep = false;
+        await this.#sweep();
+      }
+      const started = await this.#fill();
+      const busy = Object.values(this.#running).flatMap((set) => [...set]);
+      if (busy.length === 0 && !started) {
+        idleSince ??= now;
+        const waitMs = (await nextDueInMs(db, this.#runtime.name)) ?? timing.lingerMs;
+        const leftMs = timing.lingerMs - (now - idleSince);
+        if (leftMs <= 0) return;
+        const atLeastMs = this.#blocked.size > 0 ? 250 : 5;
+        if (this.#blocked.size > 0) this.#reSweep = true;
+        const woken = await wake.wait(Math.max(atLeastMs, Math.min(leftMs, waitMs, timing.sweepMs, HEARTBEAT_MS)));
+        if (woken) idleSince = null;
+        continue;
+      }
+      idleSince = null;
+      if (!started) await Promise.race([wake.wait(HEARTBEAT_MS), ...busy]);
+    }
+  }
+
+  /** What no wake tells of: later readings, other holders, reviews, folded outcomes, calls of earlier tokens. */
+  async #sweep(): Promise<void> {
+    const { db } = this.#deps;
+    await takeRemarks(db);
+    await takeRechecks(db, this.#runtime.name);
+    await takeReviews(db, this.#runtime.name);
+    await this.#takeOver();
+  }
+
+  /** Starts as many batches as there is work and place for. @returns true when at least one was started */
+  async #fill(): Promise<boolean> {
+    const { db } = this.#deps;
+    const size = this.#runtime.capabilities.deliverBatch;
+    const places = this.#places();
+    const free = (['urgent', 'live', 'bulk'] as const).map((c) => Math.max(0, places[c] - this.#running[c].size));
+    const capacity = free.reduce((sum, n) => sum + n, 0) * size;
+    if (capacity === 0) return false;
+    const due = await claimDue(db, this.#runtime.name, capacity + this.#inFlight.size + this.#blocked.size);
+    const open = due.filter((d) => !this.#inFlight.has(d.contactId) && !this.#blocked.has(d.contactId));
+    let started = false;
+    for (const [at, callClass] of (['urgent', 'live', 'bulk'] as const).entries()) {
+      const mine = open.filter((d) => classOf(d) === callClass);
+      for (let batch = 0; batch < (free[at] ?? 0) && mine.length > batch * size; batch += 1) {
+        this.#start(mine.slice(batch * size, (batch + 1) * size), callClass);
+        started = true;
+      }
+    }
+    return started;
+  }
+
+  #start(due: Due[], callClass: CallClass): void {
+    for (const { contactId } of due) this.#inFlight.add(contactId);
+    const running = this.#running[callClass];
+    const promise = this.#work(due, callClass).finally(() => {
+      for (const { contactId } of due) this.#inFlight.delete(contactId);
+      running.delete(promise);
+    });
+    running.add(promise);
+  }
+
+  async #work(due: Due[], callClass: CallClass): Promise<void> {
+    try {
+      const report = await runBatch(
+        {
+          deps: this.#deps,
+          runtime: this.#runtime,
+          token: this.#token,
+          closing: this.#closing.signal,
+          onCall: () => (this.#totals.calls += 1),
+        },
+        due,
+        callClass,
+      );
+      this.#take(report);
+      if (report.unauthorised !== null) await this.#pauseUnauthorised(report.unauthorised);
+    } catch (error) {
+      if (error instanceof GateClosed) {
+        // No token now: the work stays due. A long wait is the vendor's limit and ends the attempt with its delay.
+        if (error.afterMs > 0) this.#fail(tooLong(error.afterMs));
+        return;
+      }
+      this.#fail(error);
+    }
+  }
+
+  #take(report: BatchReport): void {
+    this.#totals.verified += report.verified;
+    this.#totals.unchanged += report.unchanged;
+    this.#totals.problems += report.problems;
+    this.#totals.retries += report.retries;
+    if (report.late.length > 0) {
+      for (const id of report.late) this.#blocked.add(id);
+      this.#reSweep = true;
+    }
+    this.#trouble = report.trouble;
+    this.#troubled = report.trouble === null ? 0 : this.#troubled + 1;
+    if (report.trouble !== null && this.#troubled >= TROUBLED_BATCHES_TO_FAIL) {
+      this.#fail(
+        ApplicationFailure.create({
+          message: `vendor answers ${report.trouble.code}`,
+          type: FaultType.VendorUnavailable,
+          ...(report.trouble.afterMs > 0 ? { nextRetryDelay: report.trouble.afterMs } : {}),
+        }),
+      );
+    }
+  }
+
+  /** Credentials or scopes are refused: the lane pauses itself, and says so once. */
+  async #pauseUnauthorised(code: string): Promise<void> {
+    const { db, log } = this.#deps;
+    const first = await setSystemState(db, this.#runtime.name, 'paused', 'unauthorised', {
+      actor: 'lane',
+      door: 'engine',
+    });
+    if (first) {
+      await noteError(db, this.#runtime.name, code);
+      log.error(
+        { system: this.#runtime.name, code },
+        'The vendor refuses our credentials: the lane is paused. Mend them, then resume it.',
+      );
+    }
+    this.#close('paused');
+  }
+
+  async #explain(failure: unknown): Promise<ApplicationFailure> {
+    const known =
+      failure instanceof ApplicationFailure
+        ? failure
+        : failure instanceof LeaseLost
+          ? ApplicationFailure.retryable('another drain holds the lease', FaultType.LeaseLost)
+          : ApplicationFailure.retryable(`the drain broke: ${nameOf(failure)}`, FaultType.StoreUnavailable);
+    await noteError(this.#deps.db, this.#runtime.name, known.message).catch(() => undefined);
+    if (!(failure instanceof ApplicationFailure) && !(failure instanceof LeaseLost)) {
+      this.#deps.log.warn({ system: this.#runtime.name, fault: nameOf(failure) }, 'The drain broke and is tried again');
+    }
+    return known;
+  }
+}
+
+function tooLong(afterMs: number): ApplicationFailure {
+  return ApplicationFailure.create({
+    message: 'the account has no calls left for now',
+    type: FaultType.VendorUnavailable,
+    nextRetryDelay: Math.min(afterMs, 300_000),
+  });
+}
+
+/** Class and code of an error, never its text: texts of drivers quote values. */
+export function nameOf(error: unknown): string {
+  if (!(error instanceof Error)) return typeof error;
+  const code = 'code' in error && typeof error.code === 'string' ? ` ${error.code}` : '';
+  return `${error.name}${code}`;
+}

@@ -1,0 +1,4 @@
+export { lane } from './lane.ts';
+export { erasure } from './erasure.ts';
+export { reconciliation, changes } from './reconciliation.ts';
+export { retention } from './retention.ts';
