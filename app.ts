@@ -1,0 +1,201 @@
+/** Builds all parts once, for worker, API and CLI. Nothing else builds a pool, a client or a connector. */
+import { randomUUID } from 'node:crypto';
+import { pino } from 'pino';
+import type { Logger } from 'pino';
+import type { Deps, SystemRuntime } from './activities/deps.ts';
+import { shortHash } from './activities/planning.ts';
+import { createWakes } from './activities/wakes.ts';
+import type { Wakes } from './activities/wakes.ts';
+import {
+  loadConfig,
+  mainKey,
+  readEnvironment,
+  secretReader,
+  statementsOf,
+  systemRules,
+  variable,
+} from './config/index.ts';
+import type { Config, Environment } from './config/index.ts';
+import { connectorModule } from './connectors/registry.ts';
+import type { Operations } from './api/operations.ts';
+import type { SystemRules } from './domain/want.ts';
+import { syncBudget } from './store/budgets.ts';
+import { openDb } from './store/db.ts';
+import type { Db } from './store/db.ts';
+import { keyProblem, keyringFrom } from './store/keyring.ts';
+import type { Keyring } from './store/keyring.ts';
+import { schemaProblem } from './store/migrate.ts';
+import { putStatements } from './store/statements.ts';
+import { syncSystems } from './store/systems.ts';
+import { tokenStore } from './store/vendor-tokens.ts';
+import { connectClient } from './temporal/client.ts';
+import type { TemporalPlace } from './temporal/client.ts';
+import { createOperations } from './temporal/operations.ts';
+
+/** A reason not to start, as a sentence for an operator. */
+export class StartProblem extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'StartProblem';
+  }
+}
+
+export interface App {
+  config: Config;
+  environment: Environment;
+  databaseUrl: string;
+  db: Db;
+  keyring: Keyring;
+  temporal: TemporalPlace;
+  operations: Operations;
+  log: Logger;
+  close(): Promise<void>;
+}
+
+const DATABASE_MISSING =
+  'DATABASE_URL is not set. Set it to a PostgreSQL (15 to 18), or run `npm start`, which brings one.';
+
+/** JSON lines on standard error; nothing of a person is ever passed to it. */
+export function createLog(level: string, role: string): Logger {
+  return pino(
+    {
+      level,
+      base: { role, pid: process.pid },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    pino.destination({ dest: 2, sync: true }),
+  );
+}
+
+/** Opens the database alone: for migrations, before there is a schema. */
+export async function openDatabase(role: string): Promise<{ db: Db; config: Config; url: string }> {
+  const environment = readEnvironment();
+  const config = await loadConfig(environment.configPath);
+  if (environment.databaseUrl === undefined) throw new StartProblem(DATABASE_MISSING);
+  const db = openDb({
+    url: environment.databaseUrl,
+    poolMax: config.database.poolMax,
+    applicationName: `plumbline-${role}`,
+  });
+  return { db, config, url: environment.databaseUrl };
+}
+
+/**
+ * Builds the common parts and checks that they fit together: schema, key.
+ * @throws StartProblem, ConfigProblem, SecretMissing with sentences
+ */
+export async function openApp(role: string): Promise<App> {
+  const environment = readEnvironment();
+  const { db, config, url } = await openDatabase(role);
+  try {
+    const keyring = keyringFrom(await mainKey(config));
+    const problem = (await schemaProblem(db)) ?? (await keyProblem(db, keyring));
+    if (problem !== null) throw new StartProblem(problem);
+    const temporal = await connectClient();
+    const operations = createOperations({
+      db,
+      client: temporal.client,
+      namespace: temporal.namespace,
+      uiUrl: variable('PLUMBLINE_TEMPORAL_UI') ?? null,
+    });
+    return {
+      config,
+      environment,
+      databaseUrl: url,
+      db,
+      keyring,
+      temporal,
+      operations,
+      log: createLog(environment.logLevel, role),
+      async close() {
+        await temporal.close();
+        await db.destroy();
+      },
+    };
+  } catch (error) {
+    await db.destroy();
+    throw error;
+  }
+}
+
+/** Builds the connectors and what the engine needs to know of each system. */
+export async function buildSystems(app: Pick<App, 'config' | 'db' | 'keyring'>): Promise<Map<string, SystemRuntime>> {
+  const systems = new Map<string, SystemRuntime>();
+  for (const name of Object.keys(app.config.systems)) {
+    systems.set(name, await buildSystem(app, name, systemRules(app.config, name)));
+  }
+  return systems;
+}
+
+/** One system by given rules: those of the configuration, or earlier ones that are still in force. */
+export async function buildSystem(
+  app: Pick<App, 'config' | 'db' | 'keyring'>,
+  name: string,
+  rules: SystemRules,
+): Promise<SystemRuntime> {
+  const { config, db, keyring } = app;
+  const system = systemConfig(config, name);
+  const module = await connectorModule(system.connector);
+  const callTimeoutMs = config.worker.callSeconds * 1000;
+  await syncBudget(db, system.account, system.limits);
+  return {
+    name,
+    rules,
+    rulesHash: shortHash(rules),
+    account: system.account,
+    connector: module.create({
+      system: name,
+      ...(system.baseUrl === null ? {} : { baseUrl: system.baseUrl }),
+      settings: system.settings,
+      secret: secretReader(config, name),
+      fields: rules.fields.map(({ target, kind }) => ({ target, kind })),
+      consentTargets: rules.consents.map((c) => c.target),
+      callTimeoutMs,
+      tokens: tokenStore(db, keyring),
+    }),
+    capabilities: module.capabilities,
+    concurrency: system.limits.concurrency,
+    callTimeoutMs,
+  };
+}
+
+/** Writes what the configuration says of statements and systems into the database. */
+export async function syncConfiguration(
+  app: Pick<App, 'config' | 'db'>,
+  systems: ReadonlyMap<string, SystemRuntime>,
+): Promise<{ added: string[]; rulesChanged: string[]; removed: string[] }> {
+  await putStatements(app.db, statementsOf(app.config));
+  return syncSystems(
+    app.db,
+    [...systems.values()].map(({ rules, account, rulesHash }) => ({ rules, account, rulesHash })),
+  );
+}
+
+/** What activities are built from. */
+export function activityDeps(
+  app: App,
+  systems: ReadonlyMap<string, SystemRuntime>,
+  wakes: Wakes = createWakes(),
+): Deps {
+  const { config } = app;
+  return {
+    db: app.db,
+    keyring: app.keyring,
+    systems,
+    purposes: Object.keys(config.purposes),
+    owner: `${process.pid}-${randomUUID().slice(0, 8)}`,
+    timing: {
+      lingerMs: config.worker.lingerMs,
+      drainMs: config.worker.drainSeconds * 1000,
+      sweepMs: config.worker.sweepSeconds * 1000,
+      leaseMs: config.worker.leaseSeconds * 1000,
+    },
+    wakes,
+    log: app.log,
+    brake: config.brake,
+    retention: config.retention,
+    erasure: config.erasure,
+    now: () => new Date().toISOString(),
+  };
+}

@@ -1,0 +1,88 @@
+/**
+ * Rebuilds open work from PostgreSQL: lanes that are missing or were terminated, cases whose workflow is gone, the schedules. Runs at
+ * the start and every few seconds after it, so that an emptied Temporal costs time and never a change.
+ */
+import type { Client } from '@temporalio/client';
+import type { Logger } from 'pino';
+import { sealAudit } from '../store/audit.ts';
+import { listCases } from '../store/cases.ts';
+import type { Db } from '../store/db.ts';
+import { closeTickets } from '../store/erasure.ts';
+import { addMissingPairs } from '../store/marks.ts';
+import { listSystems } from '../store/systems.ts';
+import type { LaneTiming } from '../workflows/contracts/index.ts';
+import { syncSchedules } from './schedules.ts';
+import type { ScheduleSettings } from './schedules.ts';
+import { startErasure, startLane } from './starters.ts';
+
+export interface KeeperOptions {
+  db: Db;
+  client: Client;
+  log: Logger;
+  timing: LaneTiming;
+  schedules: ScheduleSettings;
+  /** Systems this installation works on, and whether changes of late can be read from them. */
+  systems: { name: string; changes: boolean }[];
+  everyMs: number;
+}
+
+export interface Keeper {
+  stop(): Promise<void>;
+}
+
+const SEAL_EVERY_MS = 1_000;
+const PAIRS_EVERY_MS = 10 * 60_000;
+
+/** One round: everything that should run, runs. */
+export async function keepOnce(options: KeeperOptions): Promise<void> {
+  const { db, client, timing } = options;
+  const known = new Set(options.systems.map((s) => s.name));
+  for (const { name } of await listSystems(db)) if (known.has(name)) await startLane(client, name, timing);
+  for (const open of await listCases(db, { open: true, limit: 1000 })) await startErasure(client, open.id);
+  await closeTickets(db);
+}
+
+export function startKeeper(options: KeeperOptions): Keeper {
+  const { db, log } = options;
+  let stopped = false;
+  let scheduled = false;
+  let pairsAt = 0;
+  const running = new Set<Promise<void>>();
+
+  const loop = (everyMs: number, what: string, round: () => Promise<void>): void => {
+    if (stopped) return;
+    const promise = round()
+      .catch((error: unknown) => {
+        log.warn({ fault: error instanceof Error ? error.name : 'unknown' }, `${what} failed and is tried again`);
+      })
+      .finally(() => {
+        running.delete(promise);
+        timers.push(setTimeout(() => loop(everyMs, what, round), everyMs));
+      });
+    running.add(promise);
+  };
+  const timers: NodeJS.Timeout[] = [];
+
+  loop(options.everyMs, 'Keeping lanes and cases running', async () => {
+    await keepOnce(options);
+    if (!scheduled) {
+      await syncSchedules(options.client, options.schedules, options.systems);
+      scheduled = true;
+    }
+    if (Date.now() - pairsAt > PAIRS_EVERY_MS) {
+      while (!stopped && (await addMissingPairs(db)) > 0);
+      pairsAt = Date.now();
+    }
+  });
+  loop(SEAL_EVERY_MS, 'Sealing the audit log', async () => {
+    while (!stopped && (await sealAudit(db)) > 0);
+  });
+
+  return {
+    async stop() {
+      stopped = true;
+      for (const timer of timers) clearTimeout(timer);
+      await Promise.all(running);
+    },
+  };
+}

@@ -1,0 +1,101 @@
+/** The worker's entry: lanes, cases and runs. Several may run; each system has one drain at a time, whichever worker it is in. */
+import { Runtime, Worker } from '@temporalio/worker';
+import type { NativeConnection } from '@temporalio/worker';
+import { createActivities } from './activities/index.ts';
+import { activityDeps, buildSystem, buildSystems, openApp, syncConfiguration } from './app.ts';
+import type { App } from './app.ts';
+import { applyChangedRules } from './activities/mapping.ts';
+import { getSystem } from './store/systems.ts';
+import { bundlePath } from './temporal/bundle.ts';
+import { connectWorker } from './temporal/client.ts';
+import { startKeeper } from './temporal/keeper.ts';
+import { startWaker } from './temporal/waker.ts';
+import type { LaneTiming } from './workflows/contracts/index.ts';
+import { CORE_QUEUE, systemQueue } from './workflows/contracts/index.ts';
+
+const GRACE = '25 seconds';
+const FORCE = '40 seconds';
+const HEARTBEAT_TIMEOUT_MS = 6_000;
+const TROUBLE_REST_MS = 60_000;
+
+/** Runs until a signal stops it (SIGINT, SIGTERM). `onReady` is called once it polls. */
+export async function runWorker(onReady: () => void): Promise<void> {
+  Runtime.install({
+    logger: { log() {}, trace() {}, debug() {}, info() {}, warn() {}, error() {} },
+    telemetryOptions: { logging: { filter: 'ERROR', forward: {} } },
+  });
+  const app = await openApp('worker');
+  const { connection, namespace } = await connectWorker();
+  try {
+    await work(app, connection, namespace, onReady);
+  } finally {
+    await connection.close();
+    await app.close();
+  }
+}
+
+async function work(app: App, connection: NativeConnection, namespace: string, onReady: () => void): Promise<void> {
+  const { config, db, log } = app;
+  const systems = await buildSystems(app);
+  const changed = await syncConfiguration(app, systems);
+  const deps = activityDeps(app, systems);
+  for (const name of await applyChangedRules(deps, changed.rulesChanged)) {
+    const stored = await getSystem(db, name);
+    systems.get(name)?.connector.close();
+    if (stored !== undefined) systems.set(name, await buildSystem(app, name, stored.rules));
+  }
+  const activities = createActivities(deps);
+  const timing: LaneTiming = {
+    sweepMs: deps.timing.sweepMs,
+    drainMs: deps.timing.drainMs,
+    heartbeatMs: HEARTBEAT_TIMEOUT_MS,
+    troubleMs: TROUBLE_REST_MS,
+  };
+  const shared = { connection, namespace, shutdownGraceTime: GRACE, shutdownForceTime: FORCE } as const;
+  const workers = [
+    await Worker.create({
+      ...shared,
+      taskQueue: CORE_QUEUE,
+      workflowBundle: { codePath: await bundlePath() },
+      activities,
+      maxCachedWorkflows: 50,
+      maxConcurrentActivityTaskExecutions: 20,
+      maxConcurrentWorkflowTaskExecutions: 10,
+    }),
+    ...(await Promise.all(
+      [...systems.keys()].map((name) =>
+        Worker.create({
+          ...shared,
+          taskQueue: systemQueue(name),
+          activities,
+          maxConcurrentActivityTaskExecutions: 6,
+        }),
+      ),
+    )),
+  ];
+  const waker = startWaker({ url: app.databaseUrl, db, client: app.temporal.client, wakes: deps.wakes, log });
+  const keeper = startKeeper({
+    db,
+    client: app.temporal.client,
+    log,
+    timing,
+    schedules: {
+      reconcile: config.schedules.reconcile,
+      retention: config.schedules.retention,
+      changesEverySeconds: config.schedules.changesEverySeconds,
+    },
+    systems: [...systems.values()].map((s) => ({ name: s.name, changes: s.capabilities.changes })),
+    everyMs: 10_000,
+  });
+  log.info({ systems: [...systems.keys()] }, 'The worker is ready');
+  onReady();
+  try {
+    // All stop together: the SDK's runtime hears the signal, running drains end within the grace time.
+    await Promise.all(workers.map((w) => w.run()));
+  } finally {
+    await keeper.stop();
+    await waker.stop();
+    for (const { connector } of systems.values()) connector.close();
+    log.info('The worker has stopped');
+  }
+}
