@@ -12,6 +12,7 @@ import {
   readEnvironment,
   secretReader,
   statementsOf,
+  systemConfig,
   systemRules,
   variable,
 } from './config/index.ts';

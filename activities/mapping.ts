@@ -103,4 +103,5 @@ export async function applyChangedRules(deps: Deps, systems: string[]): Promise<
       'A changed mapping waits for an operator',
     );
   }
+  return braked;
 }
