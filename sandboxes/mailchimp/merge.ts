@@ -27,7 +27,7 @@ export function merged(
     if (value !== undefined && value !== null) {
       const read = readValue(field, value, rules);
       if (typeof read === 'object' && 'message' in read) errors.push({ field: field.tag, message: read.message });
-      else if (read !== undefined) values[field.tag] = read;
+      else if (read !== undefined && read !== (values[field.tag] ?? '')) values[field.tag] = read;
     }
     const now = values[field.tag] ?? '';
     if (field.required && !rules.skipRequired && now === '' && errors.every((error) => error.field !== field.tag)) {
