@@ -1,6 +1,5 @@
 /** From a body to the fields to store: the domain's one validation, with its faults as a problem document. */
 import { validateContactData } from '../domain/contact-data.ts';
-import type { AttributeDeclarations } from '../domain/attributes.ts';
 import type { DataError } from '../domain/contact-data.ts';
 import type { AttributeValue, ContactData } from '../domain/contact.ts';
 import type { ApiConfig } from './deps.ts';
@@ -18,10 +17,6 @@ function withEmptied(input: ContactFieldsIn): Record<string, unknown> {
   };
 }
 
-export function declarationsOf(config: ApiConfig): AttributeDeclarations {
-  return Object.fromEntries(Object.entries(config.attributes).map(([name, type]) => [name, { type }]));
-}
-
 export function faultsOf(errors: readonly DataError[], prefix = ''): FieldFault[] {
   return errors.map((error) => ({
     in: 'body',
@@ -36,7 +31,7 @@ export function readContactFields(
   input: ContactFieldsIn,
   config: ApiConfig,
 ): { ok: true; data: Partial<ContactData> } | { ok: false; faults: DataError[] } {
-  const { data, errors } = validateContactData(withEmptied(input), declarationsOf(config), new Date().toISOString());
+  const { data, errors } = validateContactData(withEmptied(input), config.attributes, new Date().toISOString());
   return errors.length === 0 ? { ok: true, data } : { ok: false, faults: errors };
 }
 

@@ -2,7 +2,7 @@
 import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { AttributeType } from '../domain/attributes.ts';
+import type { AttributeDeclarations } from '../domain/attributes.ts';
 import type { Db } from '../store/db.ts';
 import type { Keyring } from '../store/keyring.ts';
 import type { Operations } from './operations.ts';
@@ -14,7 +14,7 @@ export interface ApiConfig {
   /** By name. */
   purposes: Readonly<Record<string, unknown>>;
   /** Further attributes of a contact and their types. */
-  attributes: Readonly<Record<string, AttributeType>>;
+  attributes: AttributeDeclarations;
   /** GDPR Art. 12(3): within one month of receipt. */
   erasure: { deadlineDays: number };
 }

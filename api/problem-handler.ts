@@ -45,7 +45,7 @@ export function problemOf(error: unknown): Problem {
 }
 
 function ofFramework(error: unknown): Problem | null {
-  switch (codeOf(error)) {
+  switch (codeOf(error) ?? '') {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
       return new Problem('body_too_large', 'Send it in smaller parts.');
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':

@@ -4,17 +4,13 @@ import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import fastify, { LogController } from 'fastify';
 import type { FastifyBaseLogger } from 'fastify';
-import {
-  jsonSchemaTransform,
-  jsonSchemaTransformObject,
-  serializerCompiler,
-  validatorCompiler,
-} from 'fastify-type-provider-zod';
+import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { addAuthentication } from './auth.ts';
 import type { Api, ApiDeps } from './deps.ts';
 import { Problem } from './errors.ts';
 import { addJsonBodies } from './json-body.ts';
+import { finishDocument } from './openapi.ts';
 import { addProblemHandler, sendProblem } from './problem-handler.ts';
 import { addRoutes } from './routes/index.ts';
 import { refuseUnsoundText } from './text.ts';
@@ -114,7 +110,7 @@ function addDocs(app: Api): void {
       components: { securitySchemes: { key: { type: 'http', scheme: 'bearer', description: 'A key: pk_…' } } },
     },
     transform: jsonSchemaTransform,
-    transformObject: jsonSchemaTransformObject,
+    transformObject: finishDocument,
   });
   void app.register(swaggerUi, {
     routePrefix: '/docs',

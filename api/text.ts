@@ -35,5 +35,5 @@ function unsound(where: FieldFault['in'], path: string): Problem {
 /** Names in a request are the sender's text too: only what looks like a field name or an index is repeated in an answer. */
 export function safeSegment(key: PropertyKey): string {
   const text = String(key);
-  return /^(?:[A-Za-z][A-Za-z0-9]{0,39}|\d{1,6})$/.test(text) ? text : '…';
+  return /^(?:[A-Za-z][A-Za-z0-9_]{0,39}|\d{1,6})$/.test(text) ? text : '…';
 }

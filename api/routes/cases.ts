@@ -78,7 +78,7 @@ export function addCaseRoutes(app: Api, { db, config, operations }: DoorDeps): v
           .strictObject({
             text: z.string().max(10_000).optional().describe('The request in words; emptied at erasure'),
           })
-          .optional(),
+          .nullish(),
         response: {
           202: z.object({
             caseId: z.uuid(),

@@ -83,6 +83,7 @@ export function addContactWriteRoutes(app: Api, deps: DoorDeps): void {
         params: z.object({ id: contactId }),
         querystring: WaitQuery,
         body: ContactPatch,
+        consumes: ['application/json', 'application/merge-patch+json'],
         response: {
           200: WriteAnswer,
           202: WriteAnswer.describe('Changed; some systems are still open when the time to wait is over'),

@@ -107,7 +107,7 @@ export function addSystemRoutes(app: Api, { db, operations }: DoorDeps): void {
               .optional()
               .describe('Why, in one word'),
           })
-          .optional(),
+          .nullish(),
         response: { 200: SystemOut, ...bodyProblems('not_found', 'temporal_unavailable') },
       },
     },
@@ -131,7 +131,7 @@ export function addSystemRoutes(app: Api, { db, operations }: DoorDeps): void {
               .optional()
               .describe('Needed where the lane saw that the database was restored from a backup'),
           })
-          .optional(),
+          .nullish(),
         response: { 200: SystemOut, ...bodyProblems('not_found', 'restored_database', 'temporal_unavailable') },
       },
     },
@@ -166,7 +166,7 @@ export function addSystemRoutes(app: Api, { db, operations }: DoorDeps): void {
         ...about(TAG, 'Try again: one contact, one system, or all open work and problems'),
         body: z
           .strictObject({ system: z.string().min(1).max(100).optional(), contactId: contactId.optional() })
-          .optional(),
+          .nullish(),
         response: { 200: z.object({ marked: z.int() }), ...bodyProblems('not_found', 'temporal_unavailable') },
       },
     },

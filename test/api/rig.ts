@@ -90,7 +90,7 @@ export interface Answer {
 
 export const CONFIG: ApiConfig = {
   purposes: { newsletter: {}, events: {} },
-  attributes: { vip: 'boolean', tier: 'text', seats: 'number' },
+  attributes: { vip: { type: 'boolean' }, tier: { type: 'text' }, seats: { type: 'number' } },
   erasure: { deadlineDays: 30 },
 };
 
