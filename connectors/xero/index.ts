@@ -1,0 +1,107 @@
+/** Xero, through the AccountingApi of `xero-node`. */
+import type { Capabilities, Connector, ConnectorSetup, Gate, Item, ItemResult } from '../kit/connector.ts';
+import { FIELD_KINDS } from '../../domain/want.ts';
+import { createClient } from './client.ts';
+import { leave } from './leave.ts';
+import { limits } from './limits.ts';
+import { parseTarget } from './mapping.ts';
+import { check, collect, readPage, verify } from './read.ts';
+import { save } from './save.ts';
+import { CreateKeys, RecentWrites, resultOf, stopOutcome } from './session.ts';
+import type { Session } from './session.ts';
+import { settingsSchema } from './settings.ts';
+import { createTokens } from './tokens.ts';
+
+const API = 'https://api.xero.com';
+const ISSUER = 'https://identity.xero.com';
+
+export { limits, settingsSchema };
+
+/** `refreshToken` is not needed for a custom connection. */
+export const secrets = ['clientId', 'clientSecret', 'refreshToken'] as const;
+
+export const capabilities: Capabilities = {
+  deliverBatch: 50,
+  verifyBatch: 500,
+  addressIsKey: false,
+  addressRequired: false,
+  erase: 'scrub_and_archive',
+  purge: 'scrub_and_archive',
+  consents: false,
+  changes: true,
+};
+
+export function create(setup: ConnectorSetup): Connector {
+  const settings = settingsSchema.parse(setup.settings);
+  const tenantId = settings.tenantId ?? '';
+  const tokens = createTokens({
+    account: `xero:${tenantId === '' ? setup.system : tenantId}`,
+    store: setup.tokens,
+    issuer: settings.issuer ?? setup.baseUrl ?? ISSUER,
+    grant: settings.grant,
+    scope: settings.scope,
+    secret: setup.secret,
+    timeoutMs: setup.callTimeoutMs,
+  });
+  const client = createClient({
+    baseUrl: setup.baseUrl ?? API,
+    tenantId,
+    tokens,
+    timeoutMs: setup.callTimeoutMs,
+    concurrency: limits.concurrency,
+  });
+  const kinds = new Map(
+    setup.fields.map(({ target, kind }) => [target, FIELD_KINDS.find((each) => each === kind) ?? 'text'] as const),
+  );
+  const session: Session = { client, settings, kinds, recent: new RecentWrites(), createKeys: new CreateKeys() };
+
+  return {
+    capabilities,
+    deliver: (items, gate) => deliver(session, items, gate),
+    verify: (items, gate) => verify(session, items, gate),
+    scan: (cursor, gate) => readPage(session, cursor, undefined, gate),
+    changedSince: (since, cursor, gate) => readPage(session, cursor, since, gate),
+    collect: (externalId, gate) => collect(session, externalId, gate),
+    check: (gate) => check(session, [...kinds.keys()], (target) => parseTarget(target) !== undefined, gate),
+    close: () => client.close(),
+  };
+}
+
+/** Those who leave first; one group's failure to read is not the other's. */
+async function deliver(session: Session, items: Item[], gate: Gate): Promise<ItemResult[]> {
+  const leaving: Item[] = [];
+  const staying: Item[] = [];
+  const results = new Map<Item, ItemResult>();
+  for (const item of items) {
+    if (!item.parts.data) {
+      results.set(item, resultOf(item, { kind: 'unchanged' }));
+      continue;
+    }
+    switch (item.want.presence) {
+      case 'erased':
+      case 'purged':
+      case 'outside':
+        leaving.push(item);
+        break;
+      case 'present':
+      case 'if_there':
+        staying.push(item);
+        break;
+      case 'carried':
+        results.set(item, resultOf(item, { kind: 'carried', by: item.want.carriedBy ?? '' }));
+        break;
+    }
+  }
+  for (const [group, run] of [
+    [leaving, leave],
+    [staying, save],
+  ] as const) {
+    if (group.length === 0) continue;
+    const done = await run(session, group, gate).catch((error: unknown) => {
+      const outcome = stopOutcome(error);
+      return group.map((item) => resultOf(item, outcome));
+    });
+    for (const [index, item] of group.entries()) results.set(item, done[index]!);
+  }
+  return items.map((item) => results.get(item)!);
+}
