@@ -7,6 +7,7 @@
 import type { Outcome } from '../../domain/outcome.ts';
 import { ConnectorStop } from '../kit/connector.ts';
 import type { Gate, SavedTokens, TokenStore } from '../kit/connector.ts';
+import { retryAfterMs } from './limits.ts';
 
 /** Refreshed this long before the end, so that no call starts with a token that ends under way. */
 const MARGIN_MS = 120_000;
@@ -121,6 +122,7 @@ async function ask(
 ): Promise<Granted | 'invalid_grant'> {
   const [id, secret] = await Promise.all([setup.secret('clientId'), setup.secret('clientSecret')]);
   let status: number;
+  let afterMs: number | undefined;
   let body: Record<string, unknown>;
   try {
     const response = await fetch(`${setup.issuer}/connect/token`, {
@@ -131,6 +133,7 @@ async function ask(
       signal: AbortSignal.any([signal, AbortSignal.timeout(setup.timeoutMs)]),
     });
     status = response.status;
+    afterMs = retryAfterMs(Object.fromEntries(response.headers));
     const parsed: unknown = await response.json().catch(() => ({}));
     body = typeof parsed === 'object' && parsed !== null ? (parsed as Record<string, unknown>) : {};
   } catch {
@@ -144,5 +147,6 @@ async function ask(
   if ((status === 400 || status === 401) && typeof body['error'] === 'string') {
     throw new ConnectorStop({ kind: 'unauthorised', code: 'client_refused' });
   }
-  throw new ConnectorStop({ kind: 'retry', code: `token_status_${status}` });
+  const wait = afterMs === undefined ? {} : { afterMs };
+  throw new ConnectorStop({ kind: 'retry', code: `token_status_${status}`, ...wait });
 }

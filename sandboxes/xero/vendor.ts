@@ -140,7 +140,11 @@ class Xero implements Vendor {
     this.#books.replace({ ...restored, accessTokens: [...restored.accessTokens, ...added] });
   }
   reset(): void {
-    this.#books.replace(this.#fresh());
+    // An empty organisation; whoever is connected stays so, and the first refresh token works again.
+    const { accessTokens, refreshTokens, tokensIssued } = this.#books.state;
+    const fresh = this.#fresh();
+    const others = refreshTokens.filter(({ token }) => token !== this.#settings.refreshToken);
+    this.#books.replace({ ...fresh, accessTokens, refreshTokens: [...fresh.refreshTokens, ...others], tokensIssued });
   }
 
   count(): number {
