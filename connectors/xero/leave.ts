@@ -54,8 +54,7 @@ async function findJobs(session: Session, items: Item[], gate: Gate): Promise<{ 
     gate,
   );
   const known = new Map(items.map((item) => [item, recordsOf(item, found)]));
-  // An erasure looks for every copy; a purge only where nothing is known under an id.
-  const searched = items.filter((item) => item.want.presence === 'erased' || known.get(item)?.length === 0);
+  const searched = items.filter((item) => isSearched(item, known.get(item)?.length ?? 0));
   const byNumber = await whereAny(
     client,
     'ContactNumber',
@@ -95,6 +94,24 @@ async function findJobs(session: Session, items: Item[], gate: Gate): Promise<{ 
     for (const [copy, contact] of ordered.entries()) jobs.push({ item, contact, copy, outcome: { kind: 'unchanged' } });
   }
   return { jobs, doubtful };
+}
+
+/**
+ * An erasure looks for every copy, a purge only where nothing is known under an id. Those who do not belong are many and were
+ * mostly never there: without an id, the engine's scan has said so.
+ */
+function isSearched(item: Item, known: number): boolean {
+  switch (item.want.presence) {
+    case 'erased':
+      return true;
+    case 'outside':
+      return known === 0 && (item.lookFirst || item.externalIds.length > 0);
+    case 'purged':
+    case 'present':
+    case 'if_there':
+    case 'carried':
+      return known === 0;
+  }
 }
 
 function isCandidate(contact: Contact, item: Item, taken: ReadonlySet<string>): boolean {

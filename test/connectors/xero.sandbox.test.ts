@@ -171,6 +171,12 @@ test('erasing without an id looks by reference and exact address, and asks where
   expect((await one(gone)).data).toEqual({ kind: 'applied' });
 });
 
+test('who does not belong and was never there costs no call', async () => {
+  const result = await one(itemOf(A, 'Ann Lee', { presence: 'outside' }));
+  expect(result.data).toEqual({ kind: 'not_held' });
+  expect(rig.gate.calls).toEqual([]);
+});
+
 test("somebody else's record under a known id is not touched", async () => {
   const [id] = await rig.seed({ Name: 'Bob Ray', EmailAddress: 'bob.ray@example.com' });
   const item = itemOf(A, 'Ann Lee', { presence: 'erased', externalIds: [id!] });
