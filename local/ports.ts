@@ -6,20 +6,20 @@ import { portIsFree } from './tcp.ts';
 
 /** Each port with its default, the environment variable that moves it, and its name in a sentence. */
 export const portTable = {
-  postgres: { port: 5455, setting: 'PLUMBLINE_POSTGRES_PORT', what: 'PostgreSQL' },
-  temporal: { port: 7255, setting: 'PLUMBLINE_TEMPORAL_PORT', what: 'Temporal' },
-  temporalUi: { port: 8255, setting: 'PLUMBLINE_TEMPORAL_UI_PORT', what: "Temporal's Web UI" },
-  api: { port: 8080, setting: 'PLUMBLINE_API_PORT', what: 'the HTTP API' },
-  hubspot: { port: 4101, setting: 'PLUMBLINE_HUBSPOT_PORT', what: 'the HubSpot sandbox' },
-  mailchimp: { port: 4102, setting: 'PLUMBLINE_MAILCHIMP_PORT', what: 'the Mailchimp sandbox' },
-  xero: { port: 4103, setting: 'PLUMBLINE_XERO_PORT', what: 'the Xero sandbox' },
-  hubspotControl: { port: 4201, setting: 'PLUMBLINE_HUBSPOT_CONTROL_PORT', what: "the HubSpot sandbox's control" },
+  postgres: { port: 5455, setting: 'PLUMBLINE_PORT_POSTGRES', what: 'PostgreSQL' },
+  temporal: { port: 7255, setting: 'PLUMBLINE_PORT_TEMPORAL', what: 'Temporal' },
+  temporalUi: { port: 8255, setting: 'PLUMBLINE_PORT_TEMPORAL_UI', what: "Temporal's Web UI" },
+  api: { port: 8080, setting: 'PLUMBLINE_PORT_API', what: 'the HTTP API' },
+  hubspot: { port: 4101, setting: 'PLUMBLINE_PORT_HUBSPOT', what: 'the HubSpot sandbox' },
+  mailchimp: { port: 4102, setting: 'PLUMBLINE_PORT_MAILCHIMP', what: 'the Mailchimp sandbox' },
+  xero: { port: 4103, setting: 'PLUMBLINE_PORT_XERO', what: 'the Xero sandbox' },
+  hubspotControl: { port: 4201, setting: 'PLUMBLINE_PORT_HUBSPOT_CONTROL', what: "the HubSpot sandbox's control" },
   mailchimpControl: {
     port: 4202,
-    setting: 'PLUMBLINE_MAILCHIMP_CONTROL_PORT',
+    setting: 'PLUMBLINE_PORT_MAILCHIMP_CONTROL',
     what: "the Mailchimp sandbox's control",
   },
-  xeroControl: { port: 4203, setting: 'PLUMBLINE_XERO_CONTROL_PORT', what: "the Xero sandbox's control" },
+  xeroControl: { port: 4203, setting: 'PLUMBLINE_PORT_XERO_CONTROL', what: "the Xero sandbox's control" },
 } as const;
 
 /** The name of a port. */
