@@ -1,6 +1,7 @@
 /** From anything thrown to a problem document and one log line, neither with a text of the request in it. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
+import type { ZodError } from 'zod';
 import { ContactRefused } from '../store/contacts.ts';
 import { sqlState } from '../store/db.ts';
 import type { Api } from './deps.ts';
@@ -97,7 +98,23 @@ function validationProblem(error: unknown): Problem {
   const where = IN_OF_CONTEXT[validationContext ?? 'body'] ?? 'body';
   // An id or name of the wrong form is one that nobody has.
   if (where === 'path') return new Problem('not_found', 'There is no such thing.');
-  const faults = validation.slice(0, 50).map((issue) => ({
+  const faults = faultsOfIssues(validation, where);
+  return new Problem('validation_failed', 'See faults for each field and what was expected.', { faults });
+}
+
+/** What is wrong with a value that zod refused, in the same words as for a whole request. */
+export function zodFaults(error: ZodError): FieldFault[] {
+  const issues = error.issues.map((issue) => ({
+    keyword: issue.code,
+    instancePath: `/${issue.path.map(String).join('/')}`,
+    message: issue.message,
+    params: issue.code === 'unrecognized_keys' ? { keys: issue.keys } : {},
+  }));
+  return faultsOfIssues(issues, 'body');
+}
+
+function faultsOfIssues(issues: ZodValidationError['validation'], where: FieldFault['in']): FieldFault[] {
+  return issues.slice(0, 50).map((issue) => ({
     in: where,
     path:
       issue.instancePath === '/'
@@ -108,7 +125,6 @@ function validationProblem(error: unknown): Problem {
             .join('/'),
     expected: expectation(issue),
   }));
-  return new Problem('validation_failed', 'See faults for each field and what was expected.', { faults });
 }
 
 /** Zod's own messages name types, lengths and choices; only those about unknown keys repeat what was sent. */

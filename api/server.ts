@@ -11,7 +11,7 @@ import type { Api, ApiDeps } from './deps.ts';
 import { Problem } from './errors.ts';
 import { addJsonBodies } from './json-body.ts';
 import { finishDocument } from './openapi.ts';
-import { addProblemHandler, sendProblem } from './problem-handler.ts';
+import { addProblemHandler, describe, sendProblem } from './problem-handler.ts';
 import { addRoutes } from './routes/index.ts';
 import { refuseUnsoundText } from './text.ts';
 import { Waiters } from './waiting.ts';
@@ -22,7 +22,7 @@ export const BODY_LIMIT = 1024 * 1024;
 /** Builds the server; `listen` or `inject` is the caller's. Closing it ends waiting requests first. */
 export function buildApi(deps: ApiDeps): Api {
   const app = fastify({
-    loggerInstance: deps.log as FastifyBaseLogger,
+    loggerInstance: quiet(deps.log),
     // Its own lines have addresses and messages in them.
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => randomUUID(),
@@ -58,6 +58,11 @@ export function buildApi(deps: ApiDeps): Api {
   // After the documentation plugin, which sees only the routes that come later.
   void app.register(async (doors) => addRoutes(doors as Api, deps, waiters));
   return app;
+}
+
+/** The framework logs errors and requests of its own in rare cases: without their messages and addresses. */
+function quiet(log: FastifyBaseLogger): FastifyBaseLogger {
+  return log.child({}, { serializers: { err: describe, req: () => undefined, res: () => undefined } });
 }
 
 /** Nothing of an answer is stored, framed, sniffed or told to another site. */

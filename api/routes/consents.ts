@@ -2,6 +2,8 @@
 import { z } from 'zod';
 import { CONSENT_KINDS, isKnownEvidence } from '../../domain/consent.ts';
 import type { ConsentEvent } from '../../domain/consent.ts';
+import { readDate } from '../../domain/dates.ts';
+import { DAY_MS } from '../../domain/time.ts';
 import { consentEventsOf, recordConsents } from '../../store/consents.ts';
 import type { NewConsentEvent } from '../../store/consents.ts';
 import { asWriter } from '../../store/db.ts';
@@ -11,7 +13,7 @@ import { consentsOf, erasedProblem, standingContact } from '../contact-view.ts';
 import type { Api, ApiConfig, DoorDeps } from '../deps.ts';
 import { Problem } from '../errors.ts';
 import type { FieldFault } from '../errors.ts';
-import { about, bodyProblems, contactId, day, moment, problems } from '../schemas/common.ts';
+import { about, bodyProblems, contactId, problems } from '../schemas/common.ts';
 import { ConsentNow, Delivery, WaitQuery } from '../schemas/contact.ts';
 import { deliveriesWhenAsked } from '../wait-answer.ts';
 
@@ -33,11 +35,19 @@ const ConsentEventOut = z
   })
   .meta({ id: 'ConsentEvent' });
 
+const happened = z
+  .string()
+  .max(40)
+  .refine((text) => readDate(text).ok, 'a day (YYYY-MM-DD) or a moment with its offset (ISO 8601)')
+  .describe(
+    'When the person did it, as a moment or a day; null when nobody knows. A mere day counts from its start for a given consent, to its end for all else.',
+  );
+
 const ConsentEventIn = z
   .strictObject({
     purpose: z.string().min(1).max(60),
     kind: z.enum(CONSENT_KINDS),
-    happenedAt: z.union([moment, day]).nullable().optional().describe('When the person did it; null when nobody knows'),
+    happenedAt: happened.nullable().optional(),
     channel: z.string().min(1).max(60).nullable().optional().describe('How: web_form, paper, phone …'),
     statement: z.string().min(1).max(100).nullable().optional().describe('Id of the exact wording shown'),
     evidence: z.string().max(10_000).nullable().optional().describe('Free text; kept apart and emptied at erasure'),
@@ -136,7 +146,7 @@ function newEvents(contactId: string, given: EventIn[], known: readonly ConsentE
         contactId,
         purpose: event.purpose,
         kind: event.kind,
-        happenedAt: event.happenedAt ?? null,
+        happenedAt: momentOf(event),
         channel: event.channel ?? null,
         statement: event.statement ?? null,
         evidence: event.evidence ?? null,
@@ -145,6 +155,14 @@ function newEvents(contactId: string, given: EventIn[], known: readonly ConsentE
       // Without a time it may be a second act of the same kind: a withdrawal is never taken for an old one.
       .filter((event) => event.happenedAt === null || !isKnownEvidence(known, event))
   );
+}
+
+/** In UTC. Of a mere day the end that permits less is taken: nobody can show that a consent of the same day came after a withdrawal. */
+function momentOf({ kind, happenedAt }: EventIn): string | null {
+  const read = readDate(happenedAt ?? '');
+  if (!read.ok) return null;
+  if (kind === 'given' || read.stated !== read.day) return read.moment;
+  return new Date(read.ms + DAY_MS - 1).toISOString();
 }
 
 function refuseUnknownPurposes(events: EventIn[], config: ApiConfig): void {

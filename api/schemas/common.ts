@@ -4,8 +4,14 @@ import { PROBLEM_CODES, PROBLEMS } from '../errors.ts';
 import type { ProblemCode } from '../errors.ts';
 
 export const contactId = z.uuid().describe('Opaque id of a contact');
-export const moment = z.iso.datetime({ offset: true }).describe('ISO 8601 with its offset');
-export const day = z.iso.date().describe('YYYY-MM-DD');
+export const fault = z
+  .object({
+    in: z.enum(['body', 'query', 'path', 'header']),
+    path: z.string().describe('JSON pointer'),
+    expected: z.string().describe('What was expected; never what was sent'),
+    code: z.string().optional(),
+  })
+  .meta({ id: 'Fault' });
 
 export const ProblemDocument = z
   .object({
@@ -15,16 +21,7 @@ export const ProblemDocument = z
     code: z.enum(PROBLEM_CODES),
     detail: z.string(),
     instance: z.string().describe('urn:uuid: and the id of the request, under which the log has it'),
-    faults: z
-      .array(
-        z.object({
-          in: z.enum(['body', 'query', 'path', 'header']),
-          path: z.string().describe('JSON pointer; bulk rows start with their index'),
-          expected: z.string(),
-          code: z.string().optional(),
-        }),
-      )
-      .optional(),
+    faults: z.array(fault).optional(),
     currentVersion: z.int().optional().describe('With version_conflict: the version that stands'),
   })
   .meta({ id: 'Problem', description: 'RFC 9457 problem document; the codes are explained in docs/errors.md' });

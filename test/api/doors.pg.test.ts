@@ -86,6 +86,34 @@ describe('consents', () => {
     expect(again.json.recorded).toHaveLength(1);
   });
 
+  test('a withdrawal of a mere day lasts to its end, a consent of a mere day counts from its start', async () => {
+    const id = await person({ emails: ['day@example.org'] });
+    const url = `/v1/contacts/${id}/consents`;
+    await rig.call('POST', url, {
+      as: 'writer',
+      body: { events: [{ purpose: 'newsletter', kind: 'withdrawn', happenedAt: '2026-02-01' }] },
+    });
+    const sameDay = await rig.call('POST', url, {
+      as: 'writer',
+      body: { events: [{ ...given, happenedAt: '2026-02-01T18:00:00+01:00' }] },
+    });
+    expect(sameDay.json.consents.newsletter.state).toBe('withdrawn');
+    const nextDay = await rig.call('POST', url, {
+      as: 'writer',
+      body: { events: [{ ...given, happenedAt: '2026-02-02' }] },
+    });
+    expect(nextDay.json.consents.newsletter).toMatchObject({ state: 'given', since: '2026-02-02T00:00:00.000Z' });
+    const nonsense = await rig.call('POST', url, {
+      as: 'writer',
+      body: { events: [{ ...given, happenedAt: '02/03/2026' }] },
+    });
+    expectProblem(nonsense, 422, 'validation_failed');
+    expect(nonsense.json.faults[0]).toMatchObject({
+      path: '/events/0/happenedAt',
+      expected: expect.stringContaining('ISO 8601'),
+    });
+  });
+
   test('who states the person’s own consent has when, how and wording', async () => {
     const id = await person({ emails: ['proof@example.org'] });
     const answer = await rig.call('POST', `/v1/contacts/${id}/consents`, {
