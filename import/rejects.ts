@@ -52,7 +52,7 @@ export async function rejectsWriter(path: string | null, names: readonly string[
         reasons.map((reason) => reason.column).join('; '),
         reasons.map((reason) => reason.code).join('; '),
         reasons.map((reason) => reason.sentence).join(' '),
-        ...cells.filter((_, index) => !isRejectColumn(names[index] ?? '')),
+        ...fitted(cells, names.length).filter((_, index) => !isRejectColumn(names[index] ?? '')),
       ]),
     close: async () => {
       if (opening === null) return;
@@ -62,6 +62,13 @@ export async function rejectsWriter(path: string | null, names: readonly string[
       if (failure !== null) throw failure;
     },
   };
+}
+
+/** As many cells as the header has, so that the file can be read; what is too many stands together in the last one. */
+function fitted(cells: readonly string[], length: number): string[] {
+  const fit = Array.from({ length }, (_, index) => cells[index] ?? '');
+  if (cells.length > length && length > 0) fit[length - 1] = cells.slice(length - 1).join(',');
+  return fit;
 }
 
 function isRejectColumn(name: string): boolean {
