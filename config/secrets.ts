@@ -49,21 +49,21 @@ export async function missingSecrets(
   env: Env = process.env,
 ): Promise<{ at: string[]; found: string; expected: string }[]> {
   const missing: { at: string[]; found: string; expected: string }[] = [];
-  const look = async (at: string[], ref: SecretRef, read: () => Promise<unknown>): Promise<void> => {
+  const look = async (at: string[], what: string, ref: SecretRef, read: () => Promise<unknown>): Promise<void> => {
     try {
       await read();
     } catch (error) {
       if (!(error instanceof SecretMissing)) throw error;
-      missing.push({ at, found: where(ref), expected: `a secret there (${error.message})` });
+      missing.push({ at, found: `nothing usable in ${where(ref)}`, expected: what });
     }
   };
   for (const system of Object.values(config.systems)) {
     const secret = secretReader(config, system.name, env);
     for (const [name, ref] of Object.entries(system.credentials)) {
-      await look(['systems', system.name, 'credentials', name], ref, () => secret(name));
+      await look(['systems', system.name, 'credentials', name], 'a secret there', ref, () => secret(name));
     }
   }
-  await look(['keys', 'main'], config.keys.main, () => mainKey(config, env));
+  await look(['keys', 'main'], 'a key of 32 bytes in base64 there', config.keys.main, () => mainKey(config, env));
   return missing;
 }
 

@@ -56,7 +56,7 @@ export async function readSystem(
   if (!parsed.success) return { system: null, problems };
 
   problems.push(...referenceProblems(source, name, parsed.data, declared));
-  if (module !== null) problems.push(...credentialProblems(source, name, parsed.data, module));
+  if (module !== null) problems.push(...credentialProblems(source, name, parsed.data, module, settings));
   if (module === null || problems.length > 0) return { system: null, problems };
   return { system: resolved(name, parsed.data, module, settings, declared.attributes ?? {}), problems };
 }
@@ -108,10 +108,16 @@ function fieldExpected(found: string, attributes: AttributeDeclarations): string
   return meant === null ? `one of ${names.join(', ')}` : `a field of a contact (did you mean '${meant}'?)`;
 }
 
-function credentialProblems(source: Source, name: string, input: SystemInput, module: ConnectorModule): Problem[] {
+function credentialProblems(
+  source: Source,
+  name: string,
+  input: SystemInput,
+  module: ConnectorModule,
+  settings: Record<string, unknown>,
+): Problem[] {
   const path = ['systems', name, 'credentials'];
   const given = Object.keys(input.credentials);
-  const missing = module.secrets
+  const missing = (module.neededSecrets?.(settings) ?? module.secrets)
     .filter((secret) => !given.includes(secret))
     .map((secret) => problemAt(source, [...path, secret], '{env: NAME} or {file: path}', 'nothing'));
   const unknown = given

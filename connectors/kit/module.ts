@@ -10,6 +10,8 @@ export interface ConnectorModule {
   settingsSchema: z.ZodType<Record<string, unknown>>;
   /** Names of the secrets that `credentials` must give. */
   secrets: readonly string[];
+  /** Those of `secrets` that these settings need; all where left out. */
+  neededSecrets?(settings: Record<string, unknown>): readonly string[];
   /** The vendor's own limits of an account, which the configuration may lower. */
   limits: AccountLimits;
   create(setup: ConnectorSetup): Connector;

@@ -17,8 +17,12 @@ const ISSUER = 'https://identity.xero.com';
 
 export { limits, settingsSchema };
 
-/** `refreshToken` is not needed for a custom connection. */
 export const secrets = ['clientId', 'clientSecret', 'refreshToken'] as const;
+
+/** A custom connection has no refresh token. */
+export function neededSecrets(settings: Record<string, unknown>): readonly string[] {
+  return settings['grant'] === 'client_credentials' ? secrets.filter((name) => name !== 'refreshToken') : secrets;
+}
 
 export const capabilities: Capabilities = {
   deliverBatch: 50,
