@@ -54,7 +54,15 @@ export function buildApi(deps: ApiDeps): Api {
   addDocs(app);
 
   const waiters = new Waiters(deps.db);
-  app.addHook('preClose', async () => waiters.close());
+  let closing = false;
+  app.addHook('preClose', async () => {
+    closing = true;
+    waiters.close();
+  });
+  // Else a caller with a keep-alive connection, answered while we close, would hold the process for more than a minute.
+  app.addHook('onSend', async (_request, reply) => {
+    if (closing) void reply.header('connection', 'close');
+  });
   // After the documentation plugin, which sees only the routes that come later.
   void app.register(async (doors) => addRoutes(doors as Api, deps, waiters));
   return app;
@@ -86,6 +94,12 @@ function addHeaders(app: Api): void {
 
 /** One line a request: the route's pattern, never the address, which may name a reference or a query. */
 function addRequestLog(app: Api): void {
+  app.addHook('onRequest', async (request, reply) => {
+    reply.raw.once('close', () => {
+      if (!reply.raw.writableFinished)
+        request.log.info({ method: request.method, route: request.routeOptions.url ?? null }, 'hung_up');
+    });
+  });
   app.addHook('onResponse', async (request, reply) => {
     request.log.info(
       {

@@ -1,5 +1,5 @@
 /** The part of an answer that `?wait=verified` asks for. */
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply } from 'fastify';
 import type { ContactId } from '../domain/contact.ts';
 import type { DeliveryView } from '../store/delivery-views.ts';
 import type { DoorDeps } from './deps.ts';
@@ -17,14 +17,14 @@ export interface WaitAnswer {
 /** Null where the request does not ask to wait. */
 export async function deliveriesWhenAsked(
   { waiters }: DoorDeps,
-  request: FastifyRequest,
+  reply: FastifyReply,
   wait: Wait,
   contactId: ContactId,
 ): Promise<WaitAnswer | null> {
   if (wait.wait === undefined) return null;
   const gone = new AbortController();
   const left = (): void => gone.abort();
-  request.raw.socket.once('close', left);
+  reply.raw.once('close', left);
   try {
     const waited = await waiters.forContact(contactId, wait.timeoutMs ?? DEFAULT_WAIT_MS, gone.signal);
     return {
@@ -33,6 +33,6 @@ export async function deliveriesWhenAsked(
       deliveries: waited.deliveries,
     };
   } finally {
-    request.raw.socket.off('close', left);
+    reply.raw.off('close', left);
   }
 }

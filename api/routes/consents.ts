@@ -118,7 +118,7 @@ export function addConsentRoutes(app: Api, deps: DoorDeps): void {
         const known = (await consentEventsOf(tx, [id])).get(id) ?? [];
         return recordConsents(tx, newEvents(id, request.body.events, known));
       });
-      const waited = await deliveriesWhenAsked(deps, request, request.query, id);
+      const waited = await deliveriesWhenAsked(deps, reply, request.query, id);
       return reply.code(waited?.open === true ? 202 : 201).send({
         recorded,
         known: request.body.events.length - recorded.length,

@@ -24,14 +24,8 @@ const HEADERS = 'Plumbline-Reason: why, kept with the version.';
 export function addContactWriteRoutes(app: Api, deps: DoorDeps): void {
   const { db, keyring, config, reads } = deps;
 
-  async function answer(
-    request: FastifyRequest,
-    reply: FastifyReply,
-    wait: Wait,
-    contact: Contact,
-    status: 200 | 201,
-  ): Promise<FastifyReply> {
-    const waited = await deliveriesWhenAsked(deps, request, wait, contact.id);
+  async function answer(reply: FastifyReply, wait: Wait, contact: Contact, status: 200 | 201): Promise<FastifyReply> {
+    const waited = await deliveriesWhenAsked(deps, reply, wait, contact.id);
     void reply.header('etag', etagOf(contact));
     return reply.code(waited?.open === true ? 202 : status).send({
       contact: shown(contact),
@@ -67,7 +61,7 @@ export function addContactWriteRoutes(app: Api, deps: DoorDeps): void {
       };
       const contact = await asWriter(db, writerOf(request), async (tx) => createContact(tx, keyring, data));
       void reply.header('location', `/v1/contacts/${contact.id}`);
-      return answer(request, reply, request.query, contact, 201);
+      return answer(reply, request.query, contact, 201);
     },
   );
 
@@ -106,7 +100,7 @@ export function addContactWriteRoutes(app: Api, deps: DoorDeps): void {
         change(tx, keyring, request.params.id, expected, given),
       );
       if (after.version === before) await reads.note(request, [after.id]);
-      return answer(request, reply, request.query, after, 200);
+      return answer(reply, request.query, after, 200);
     },
   );
 
@@ -131,7 +125,7 @@ export function addContactWriteRoutes(app: Api, deps: DoorDeps): void {
       const { contact, before } = await putByReference(deps, request, given);
       if (before === contact.version) await reads.note(request, [contact.id]);
       if (before === null) void reply.header('location', `/v1/contacts/${contact.id}`);
-      return answer(request, reply, request.query, contact, before === null ? 201 : 200);
+      return answer(reply, request.query, contact, before === null ? 201 : 200);
     },
   );
 }
