@@ -44,6 +44,8 @@ export function openDb(options: DbOptions): Db {
     searchPath: [SCHEMA, 'public'],
     pool: { min: 0, max: options.poolMax ?? 10, idleTimeoutMillis: 30_000 },
     acquireConnectionTimeout: 20_000,
+    // knex writes lost connections to standard output by itself; whoever asked gets the error and says so in its own way.
+    log: { warn: () => {}, error: () => {}, deprecate: () => {}, debug: () => {} },
   });
 }
 
