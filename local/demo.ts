@@ -140,11 +140,15 @@ class Demo {
     this.#title('2', 'The newsletter is withdrawn', `POST /v1/contacts/${id}/consents`);
     const started = performance.now();
     await this.#api('POST', `/v1/contacts/${id}/consents`, {
-      purpose: 'newsletter',
-      kind: 'withdrawn',
-      happenedAt: new Date().toISOString(),
-      channel: 'demonstration',
-      byPerson: true,
+      events: [
+        {
+          purpose: 'newsletter',
+          kind: 'withdrawn',
+          happenedAt: new Date().toISOString(),
+          channel: 'demonstration',
+          byPerson: true,
+        },
+      ],
     });
     const { xero: _noConsentThere, ...withConsent } = ids;
     return this.#everywhere(withConsent, started, 'shows unsubscribed', (held) => held.newsletter === 'unsubscribed');

@@ -132,14 +132,17 @@ export interface Drift {
   fields: string[];
 }
 
+/** Notes what a run found. A record of the vendor that nobody here knows is reported once, not every night. */
 export async function addDrifts(db: Db | Tx, runId: string, system: string, found: Drift[]): Promise<void> {
   if (found.length === 0) return;
   await rows(
     db,
     `insert into drifts (run_id, system, kind, contact_id, external_id, fields)
      select ?, ?, d ->> 'kind', (d ->> 'contactId')::uuid, d ->> 'externalId', array(select jsonb_array_elements_text(d -> 'fields'))
-     from (select jsonb_array_elements(?::jsonb) d) x`,
-    [runId, system, JSON.stringify(found)],
+     from (select jsonb_array_elements(?::jsonb) d) x
+     where d ->> 'kind' <> 'extra' or not exists (
+       select 1 from drifts k where k.system = ? and k.external_id = d ->> 'externalId' and k.kind = 'extra')`,
+    [runId, system, JSON.stringify(found), system],
   );
 }
 

@@ -36,6 +36,8 @@ const steps = proxyActivities<Activities>({
 
 /** Attempts of one drain before the lane shows trouble and rests; the work stays due. */
 const DRAIN_ATTEMPTS = 6;
+/** A paused lane is woken by its resume; it looks by itself only now and then. */
+const PAUSED_LOOK_MS = 30_000;
 
 export async function lane(input: LaneInput): Promise<void> {
   const { system, timing } = input;
@@ -134,6 +136,7 @@ export async function lane(input: LaneInput): Promise<void> {
         continue;
       }
       if (drained.ended === 'bound') waitMs = 0;
+      else if (drained.ended === 'paused' || drained.ended === 'guarded') waitMs = Math.max(waitMs, PAUSED_LOOK_MS);
       else if (drained.nextDueMs !== null && drained.ended === 'idle')
         waitMs = Math.min(waitMs, Math.max(50, drained.nextDueMs));
     } catch (error) {

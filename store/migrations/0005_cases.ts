@@ -64,6 +64,7 @@ create table drifts (
   found_at timestamptz not null default clock_timestamp()
 );
 create index drifts_run on drifts (run_id);
+create index drifts_extra on drifts (system, external_id) where kind = 'extra';
 create index drifts_contact on drifts (contact_id) where contact_id is not null;
 `;
 
