@@ -31,10 +31,10 @@ export function addAuthentication(app: Api, deps: ApiDeps): void {
     if (text === null) throw new Problem('key_missing', 'Send the header Authorization: Bearer and a key.');
     const verdict = await keys.find(text);
     if (!verdict.ok) throw new Problem(`key_${verdict.reason}`, 'Ask an administrator for a key.');
+    request.apiKey = verdict.key;
     if (!roleCovers(verdict.key.role, needed)) {
       throw new Problem('role_missing', `This asks for the role '${needed}'; the key has '${verdict.key.role}'.`);
     }
-    request.apiKey = verdict.key;
   });
 }
 

@@ -4,6 +4,22 @@ import { Problem } from './errors.ts';
 import { OperationRefused } from './operations.ts';
 import { describe } from './problem-handler.ts';
 
+/** How long a request waits for Temporal where it need not. */
+const TRY_MS = 5_000;
+
+/** @throws Error when the promise takes longer; it goes on, and nobody looks at it any more */
+export async function within<T>(limitMs: number, promise: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error('no answer in time')), limitMs);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /**
  * Runs an operation without which the request is not done.
  * @throws OperationRefused as it comes; Problem temporal_unavailable for everything else
@@ -23,7 +39,7 @@ export async function ask<T>(log: FastifyBaseLogger, operation: () => Promise<T>
 /** Runs an operation that a sweep would make up for. @returns false when it did not work now */
 export async function tryNow(log: FastifyBaseLogger, operation: () => Promise<void>): Promise<boolean> {
   try {
-    await operation();
+    await within(TRY_MS, operation());
     return true;
   } catch (error) {
     log.warn({ error: describe(error) }, 'temporal_unavailable');

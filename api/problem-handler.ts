@@ -8,14 +8,20 @@ import type { Api } from './deps.ts';
 import { Problem, problemDocument } from './errors.ts';
 import type { FieldFault } from './errors.ts';
 import { OperationRefused } from './operations.ts';
+import type { Refusals } from './refusals.ts';
 import { safeSegment } from './text.ts';
 
 export const PROBLEM_TYPE = 'application/problem+json';
 
-export function addProblemHandler(app: Api): void {
+export function addProblemHandler(app: Api, refusals: Refusals): void {
   app.setErrorHandler(async (error, request, reply) => {
     const problem = problemOf(error);
     if (problem.status >= 500) request.log.error({ error: describe(error) }, problem.code);
+    try {
+      await refusals.note(request, problem);
+    } catch (failed) {
+      request.log.error({ error: describe(failed) }, 'refusal_not_recorded');
+    }
     return sendProblem(reply, request, problem);
   });
   app.setNotFoundHandler(async (request, reply) =>

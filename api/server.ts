@@ -12,6 +12,7 @@ import { Problem } from './errors.ts';
 import { addJsonBodies } from './json-body.ts';
 import { finishDocument } from './openapi.ts';
 import { addProblemHandler, describe, sendProblem } from './problem-handler.ts';
+import { Refusals } from './refusals.ts';
 import { addRoutes } from './routes/index.ts';
 import { refuseUnsoundText } from './text.ts';
 import { Waiters } from './waiting.ts';
@@ -41,7 +42,7 @@ export function buildApi(deps: ApiDeps): Api {
 
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
-  addProblemHandler(app);
+  addProblemHandler(app, new Refusals(deps.db));
   addJsonBodies(app);
   addHeaders(app);
   addRequestLog(app);

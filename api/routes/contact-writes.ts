@@ -59,7 +59,10 @@ export function addContactWriteRoutes(app: Api, deps: DoorDeps): void {
         ...given,
         attributes: mergeAttributes({}, given.attributes ?? {}),
       };
-      const contact = await asWriter(db, writerOf(request), async (tx) => createContact(tx, keyring, data));
+      const contact = await asWriter(db, writerOf(request), async (tx) => {
+        await refuseTakenReference(tx, data.externalRef, null);
+        return createContact(tx, keyring, data);
+      });
       void reply.header('location', `/v1/contacts/${contact.id}`);
       return answer(reply, request.query, contact, 201);
     },
@@ -143,8 +146,18 @@ async function change(
     given.attributes === undefined || standing === undefined
       ? given
       : { ...given, attributes: mergeAttributes(standing.attributes, given.attributes) };
+  await refuseTakenReference(tx, given.externalRef ?? null, id);
   const after = await patchContact(tx, keyring, id, expected, merged);
   return { before: standing?.version ?? 0, after };
+}
+
+/** The unique index knows the references of contacts, not their aliases. @throws ContactRefused reference_taken */
+async function refuseTakenReference(tx: Tx, ref: string | null, own: ContactId | null): Promise<void> {
+  if (ref === null) return;
+  const holder = await getContactByRef(tx, ref);
+  if (holder !== undefined && holder.id !== own) {
+    throw new ContactRefused('reference_taken', 'Another contact has this external reference.');
+  }
 }
 
 /** @returns the contact, and the version it had before; null when it was made */

@@ -4,6 +4,7 @@ import { row } from '../../store/db.ts';
 import { keyProblem } from '../../store/keyring.ts';
 import { schemaProblem } from '../../store/migrate.ts';
 import type { Api, DoorDeps } from '../deps.ts';
+import { within } from '../handing-over.ts';
 import { describe } from '../problem-handler.ts';
 
 const Check = z.object({ ok: z.boolean(), problem: z.string().nullable() });
@@ -13,6 +14,8 @@ const Ready = z
 type ReadyAnswer = z.output<typeof Ready>;
 
 const REMEMBER_MS = 1_000;
+/** A supervisor asks again soon; a part that is slower than this is away. */
+const LOOK_MS = 3_000;
 const fine = { ok: true, problem: null };
 
 export function addHealthRoutes(app: Api, { db, keyring, operations, log }: DoorDeps): void {
@@ -30,7 +33,7 @@ export function addHealthRoutes(app: Api, { db, keyring, operations, log }: Door
 
   async function check(problem: () => Promise<string | null>, otherwise: string): Promise<z.output<typeof Check>> {
     try {
-      const found = await problem();
+      const found = await within(LOOK_MS, problem());
       return found === null ? fine : { ok: false, problem: found };
     } catch (error) {
       log.warn({ error: describe(error) }, 'not_ready');

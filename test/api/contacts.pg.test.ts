@@ -63,6 +63,21 @@ describe('create and read', () => {
     expectProblem(again, 409, 'reference_taken');
   });
 
+  test('the second reference of a person is taken too', async () => {
+    const one = await create({ externalRef: 'alias-of' });
+    await rig.db.raw(`insert into contact_aliases (ref, contact_id) values ('alias-1', ?)`, [one.json.contact.id]);
+    const made = await rig.call('POST', '/v1/contacts', { as: 'writer', body: { externalRef: 'alias-1' } });
+    expectProblem(made, 409, 'reference_taken');
+    const other = await create({ externalRef: 'alias-other' });
+    const moved = await rig.call('PATCH', `/v1/contacts/${other.json.contact.id}`, {
+      as: 'writer',
+      body: { externalRef: 'alias-1' },
+    });
+    expectProblem(moved, 409, 'reference_taken');
+    const put = await rig.call('PUT', '/v1/contacts/by-reference/alias-1', { as: 'writer', body: { city: 'Ghent' } });
+    expect(put.json.contact).toMatchObject({ id: one.json.contact.id, externalRef: 'alias-of', city: 'Ghent' });
+  });
+
   test('a contact about whom nothing is said is refused', async () => {
     const empty = await rig.call('POST', '/v1/contacts', { as: 'writer', body: { givenName: '', emails: [] } });
     expectProblem(empty, 422, 'validation_failed');

@@ -1,7 +1,7 @@
 /** The other doors: consents, cases, systems, runs, problems, recipients, health. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { OperationRefused } from '../../api/operations.ts';
-import { asWriter, oneRow } from '../../store/db.ts';
+import { asWriter, oneRow, rows } from '../../store/db.ts';
 import { emptyContact, lockContact } from '../../store/erasure.ts';
 import { addDrifts, addRunItems, startRun, updateRun } from '../../store/runs.ts';
 import { addSystem, apiRig, expectProblem, settle } from './rig.ts';
@@ -253,6 +253,16 @@ describe('erasure', () => {
     ] as const) {
       expectProblem(await rig.call(method, url, { as: 'writer', body }), 409, 'suppressed');
     }
+    const noted = await rows(
+      rig.db,
+      `select contact_id, detail from audit where kind = 'door.refused' and detail ->> 'code' = 'suppressed' order by detail ->> 'route'`,
+    );
+    expect(noted).toEqual(
+      ['PATCH /v1/contacts/:id', 'POST /v1/contacts', 'PUT /v1/contacts/by-reference/:ref'].map((route) => ({
+        contact_id: null,
+        detail: { route, code: 'suppressed' },
+      })),
+    );
   });
 });
 

@@ -60,6 +60,14 @@ test('a route that nobody gave a role stops the start', async () => {
   await expect(added).rejects.toThrow('no role is laid down for GET /v1/forgotten');
 });
 
+test('reaching beyond a role is in the audit log, once an hour for each door', async () => {
+  for (let i = 0; i < 3; i += 1) await rig.call('GET', '/v1/cases', { as: 'reader' });
+  const { rows } = await rig.db.raw<{ rows: unknown[] }>(
+    `select actor, detail from audit where kind = 'door.refused' and actor = 'key:test-reader' and detail ->> 'route' = 'GET /v1/cases'`,
+  );
+  expect(rows).toEqual([{ actor: 'key:test-reader', detail: { route: 'GET /v1/cases', code: 'role_missing' } }]);
+});
+
 test('the open doors answer without a key', async () => {
   for (const url of ['/', '/health', '/ready', '/docs/', '/docs/json']) {
     expect([url, (await rig.call('GET', url)).status]).toEqual([url, 200]);
