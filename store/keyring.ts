@@ -4,7 +4,16 @@
  * A keyed hash of an address is personal data still, but useless without the key (HMAC-SHA-256, RFC 2104); sub-keys by HKDF
  * (RFC 5869); sealing by AES-256-GCM (NIST SP 800-38D).
  */
-import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto';
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  createSecretKey,
+  hkdfSync,
+  randomBytes,
+  timingSafeEqual,
+} from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { row, rows } from './db.ts';
 import type { Db } from './db.ts';
 
@@ -26,11 +35,12 @@ const TAG_BYTES = 16;
 export function keyringFrom(secret: Buffer, keyId = 'k1'): Keyring {
   if (secret.length < 32) throw new Error('the key must have at least 32 bytes');
   const sub = (label: string): Buffer => Buffer.from(hkdfSync('sha256', secret, 'plumbline', label, 32));
-  const hashKeys = new Map<string, Buffer>();
-  const hashKey = (use: string): Buffer => {
+  // As key objects: Node turns a Buffer into one at every call, which made a hash five times as dear (12 µs against 2.5 µs).
+  const hashKeys = new Map<string, KeyObject>();
+  const hashKey = (use: string): KeyObject => {
     let key = hashKeys.get(use);
     if (key === undefined) {
-      key = sub(`hash:${use}`);
+      key = createSecretKey(sub(`hash:${use}`));
       hashKeys.set(use, key);
     }
     return key;
