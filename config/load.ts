@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { AttributeDeclaration } from '../domain/attributes.ts';
 import { CONNECTOR_NAMES, connectorModule } from '../connectors/registry.ts';
-import { baseUrlVariable, readEnvironment, variable } from './environment.ts';
+import { baseUrlVariable, EnvironmentProblem, readEnvironment, variable } from './environment.ts';
 import type { Env } from './environment.ts';
 import { nearest } from './nearest.ts';
 import { ConfigProblem, problemAt, problemAtKey, problemsOf } from './problems.ts';
@@ -25,7 +25,7 @@ const TOP_LEVEL = [...Object.keys(sections), 'systems'];
  *
  * @param path of the YAML file
  * @param env `PLUMBLINE_BASE_URL_<SYSTEM>` and `PLUMBLINE_PORT_API` go before what the file says
- * @throws ConfigProblem with every mistake of the file
+ * @throws ConfigProblem with every mistake of the file, EnvironmentProblem
  */
 export async function loadConfig(
   path: string,
@@ -89,6 +89,7 @@ async function read(path: string, env: Env, connectors: ConnectorSource): Promis
   if (values.retention !== undefined && values.purposes !== undefined) {
     problems.push(...retentionProblems(source, values.retention, Object.keys(values.purposes)));
   }
+  if (values.purposes !== undefined) problems.push(...statementProblems(source, values.purposes));
   if (problems.length > 0 || !isComplete(values)) return { config: null, source, problems: inFileOrder(problems) };
   return { config: assemble(path, values, systems.systems, env), source, problems };
 }
@@ -199,6 +200,23 @@ function retentionProblems(source: Source, retention: Sections['retention'], pur
   return problems;
 }
 
+/** Evidence points to a wording by its id alone. */
+function statementProblems(source: Source, purposes: Sections['purposes']): Problem[] {
+  const problems: Problem[] = [];
+  const ownerOf = new Map<string, string>();
+  for (const [purpose, { statements }] of Object.entries(purposes)) {
+    for (const id of Object.keys(statements)) {
+      const owner = ownerOf.get(id);
+      if (owner === undefined) ownerOf.set(id, purpose);
+      else {
+        const path = ['purposes', purpose, 'statements'];
+        problems.push(problemAtKey(source, path, id, `an id that no wording of '${owner}' has`));
+      }
+    }
+  }
+  return problems;
+}
+
 function inFileOrder(problems: Problem[]): Problem[] {
   return problems.toSorted((a, b) => a.line - b.line || a.column - b.column);
 }
@@ -261,5 +279,8 @@ function declarationsOf(attributes: Sections['attributes']): Record<string, Attr
 
 function withBaseUrl(system: SystemConfig, env: Env): SystemConfig {
   const override = variable(baseUrlVariable(system.name), env);
+  if (override !== undefined && !/^https?:\/\//.test(override)) {
+    throw new EnvironmentProblem(`${baseUrlVariable(system.name)} must be a web address.`);
+  }
   return override === undefined ? system : { ...system, baseUrl: override.replace(/\/+$/, '') };
 }

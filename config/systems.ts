@@ -55,8 +55,13 @@ export async function readSystem(
   }
   if (!parsed.success) return { system: null, problems };
 
-  problems.push(...referenceProblems(source, name, parsed.data, declared));
+  const references = referenceProblems(source, name, parsed.data, declared);
+  problems.push(...references);
   if (module !== null) problems.push(...credentialProblems(source, name, parsed.data, module, settings));
+  // A mistyped purpose is one mistake, not two.
+  if (module !== null && references.length === 0) {
+    problems.push(...capabilityProblems(source, name, parsed.data, module));
+  }
   if (module === null || problems.length > 0) return { system: null, problems };
   return { system: resolved(name, parsed.data, module, settings, declared.attributes ?? {}), problems };
 }
@@ -128,6 +133,33 @@ function credentialProblems(
       return problemAtKey(source, path, secret, expected, `the unknown secret '${secret}'`);
     });
   return [...missing, ...unknown];
+}
+
+/** What the connector cannot do, or could not do without a further line. */
+function capabilityProblems(source: Source, name: string, input: SystemInput, module: ConnectorModule): Problem[] {
+  const problems: Problem[] = [];
+  const path = ['systems', name];
+  const mapped = Object.keys(input.consents);
+  if (!module.capabilities.consents && mapped.length > 0) {
+    problems.push(
+      problemAt(source, [...path, 'consents'], 'no consents, because this vendor holds none', mapped.join(', ')),
+    );
+  }
+  if (module.capabilities.consents && typeof input.who === 'object' && 'consent' in input.who) {
+    const { consent } = input.who;
+    // Without it nobody who withdraws would ever be unsubscribed there.
+    if (!mapped.includes(consent)) {
+      const expected = `a line for '${consent}', by which this system shows who may be written to`;
+      problems.push(
+        problemAt(source, [...path, 'consents'], expected, mapped.length === 0 ? 'nothing' : mapped.join(', ')),
+      );
+    }
+  }
+  const limits = limitsOf(input.limits, module.limits);
+  if ((limits.calls === undefined) !== (limits.windowMs === undefined)) {
+    problems.push(problemAt(source, [...path, 'limits'], "'calls' and 'windowMs' together", 'one of them'));
+  }
+  return problems;
 }
 
 function resolved(

@@ -63,6 +63,7 @@ systems:
     credentials: { apiKey: { file: api-key } }
     settings: { list: aud }
     who: { consent: newsletter }
+    consents: { newsletter: status }
     limits: { off: true }
 `;
 
@@ -179,7 +180,7 @@ worker: { drainSeconds: soon }
       "f:4:1 purpose: found the unknown key 'purpose', expected 'purposes' (did you mean that?)",
       'f:7:12 purposes.newsletter.title: found the number 12, expected a text (put it in quotes)',
       "f:9:20 attributes.vip: found 'bool', expected text, number, boolean, date or {type, values, maxLength}",
-      "f:12:16 systems.crm-main.connector: found 'crmm', expected one of crm, mail (did you mean 'crm'?)",
+      "f:12:16 systems.crm-main.connector: found 'crmm', expected one of crm, mail, ledger (did you mean 'crm'?)",
       "f:13:10 systems.crm-main.who: found 'everyone', expected everybody, {relationship: [customer, …]} or {consent: purpose}",
       'f:17:28 systems.mail-main.credentials.apikey: found a text of 12 characters, expected where the secret is kept: {env: NAME} or {file: path}',
       'f:18:15 systems.mail-main.settings.list: found nothing, expected a text',
@@ -262,6 +263,32 @@ retention:
     ]);
   });
 
+  test('in what the connector can do are found: consents where there are none, or too few of them', async () => {
+    const found = await mistakes(`organisation: { name: Example }
+purposes:
+  newsletter: { title: News, statements: { one: Yes } }
+  product_news: { title: Products, statements: { one: Yes } }
+systems:
+  mail-main:
+    connector: mail
+    credentials: { apiKey: { env: T } }
+    settings: { list: l }
+    who: { consent: newsletter }
+    consents: { product_news: other }
+    limits: { calls: 5 }
+  books:
+    connector: ledger
+    who: everybody
+    consents: { newsletter: status }
+`);
+    expect(found).toEqual([
+      "f:4:50 purposes.product_news.statements.one: found 'one', expected an id that no wording of 'newsletter' has",
+      "f:11:15 systems.mail-main.consents: found product_news, expected a line for 'newsletter', by which this system shows who may be written to",
+      "f:12:13 systems.mail-main.limits: found one of them, expected 'calls' and 'windowMs' together",
+      'f:16:15 systems.books.consents: found newsletter, expected no consents, because this vendor holds none',
+    ]);
+  });
+
   test('of YAML itself are reported with their line: a key twice, a broken bracket, no map, no file', async () => {
     expect(await mistakes('a: 1\na: 2\n')).toEqual([expect.stringMatching(/^f:2:1: found text that is no YAML/)]);
     expect(await mistakes('a: [1\nb: 2\n')).toEqual(expect.arrayContaining([expect.stringMatching(/^f:2:1: /)]));
@@ -269,7 +296,9 @@ retention:
     await expect(loadConfig(join(folder, 'none.yaml'), {}, fakeConnectors)).rejects.toThrow(ConfigProblem);
   });
 
-  test('of the environment name the variable', () => {
+  test('of the environment name the variable', async () => {
+    const env = { PLUMBLINE_BASE_URL_CRM_MAIN: 'localhost:4010' };
+    await expect(loadConfig(await file(GOOD), env, fakeConnectors)).rejects.toThrow('PLUMBLINE_BASE_URL_CRM_MAIN');
     expect(() => readEnvironment({ PLUMBLINE_PORT_API: 'x', PLUMBLINE_LOG_LEVEL: 'loud' })).toThrow(
       /PLUMBLINE_LOG_LEVEL.*PLUMBLINE_PORT_API/,
     );

@@ -6,6 +6,7 @@ import type { ConnectorSource } from '../../config/systems.ts';
 const module = (
   facts: Pick<ConnectorModule, 'settingsSchema' | 'secrets' | 'limits'>,
   addressIsKey: boolean,
+  consents = true,
 ): ConnectorModule => ({
   ...facts,
   capabilities: {
@@ -15,7 +16,7 @@ const module = (
     addressRequired: false,
     erase: 'privacy_delete',
     purge: 'archive',
-    consents: true,
+    consents,
     changes: false,
   },
   create: () => {
@@ -40,6 +41,7 @@ const modules: Record<string, ConnectorModule> = {
     },
     true,
   ),
+  ledger: module({ settingsSchema: z.strictObject({}), secrets: [], limits: { concurrency: 5 } }, false, false),
 };
 
 export const fakeConnectors: ConnectorSource = {
