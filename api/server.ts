@@ -6,6 +6,7 @@ import fastify, { LogController } from 'fastify';
 import type { FastifyBaseLogger } from 'fastify';
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import { z } from 'zod';
 import { addAuthentication } from './auth.ts';
 import type { Api, ApiDeps } from './deps.ts';
 import { Problem } from './errors.ts';
@@ -51,6 +52,10 @@ export function buildApi(deps: ApiDeps): Api {
     refuseUnsoundText('path', request.params);
     refuseUnsoundText('query', request.query);
     refuseUnsoundText('body', request.body);
+  });
+  // A parameter that no door knows is a mistake of the caller (`wait` where nothing waits), so it is said.
+  app.addHook('onRoute', (route) => {
+    if (route.url.startsWith('/v1/') && route.schema !== undefined) route.schema.querystring ??= z.strictObject({});
   });
   addDocs(app);
 

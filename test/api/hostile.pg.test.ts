@@ -157,6 +157,14 @@ describe('size and form', () => {
       const answer = await rig.call('POST', `/v1/contacts${query}`, { as: 'writer', body: { familyName: 'Q' } });
       expect([query, answer.status, answer.json.faults[0].in]).toEqual([query, 422, 'query']);
     }
+    for (const [method, url] of [
+      ['GET', '/v1/systems?x=1'],
+      ['POST', '/v1/systems/crm/pause?wait=verified'],
+      ['POST', '/v1/contacts/bulk?wait=verified'],
+    ] as const) {
+      const body = url.includes('bulk') ? { body: { rows: [{ externalRef: 'q-1' }] } } : {};
+      expectProblem(await rig.call(method, url, { as: 'admin', ...body }), 422, 'validation_failed');
+    }
   });
 
   test.each(['/v1/nothing', '/v1/contacts/%E0%A4%A', '/%', '/v1/contacts/..%2f..%2fetc'])(
