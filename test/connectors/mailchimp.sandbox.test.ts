@@ -1,7 +1,7 @@
 /** What is particular to Mailchimp in the connector; what all connectors share is in the conformance suite. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { GateClosed } from '../../connectors/kit/connector.ts';
 import type { Item, ItemResult, Observation } from '../../connectors/kit/connector.ts';
 import { hash, itemOf, LIST, openGate, startRig } from './mailchimp-rig.ts';
@@ -493,14 +493,19 @@ describe('faults of the vendor', () => {
 
   test('connections are kept, and one over which a call was ended is not used again', async () => {
     let connections = 0;
+    let openSockets = 0;
     const member = { id: 'h', contact_id: 'c', email_address: ANN, status: 'subscribed', merge_fields: {} };
     const server = createServer((request, response) => {
       request.resume();
-      if (request.url?.includes('hang') === true) return;
+      if (request.url?.includes('stuck') === true) return;
       response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(member));
     });
-    server.on('connection', () => {
+    server.on('connection', (socket) => {
       connections += 1;
+      openSockets += 1;
+      socket.once('close', () => {
+        openSockets -= 1;
+      });
     });
     await new Promise<void>((resolve) => {
       server.listen(0, '127.0.0.1', resolve);
@@ -510,9 +515,17 @@ describe('faults of the vendor', () => {
     const read = (id: string) => connector.verify([item({ externalIds: [id] })], rig.gate);
     for (let call = 0; call < 6; call += 1) expect(await read('c')).toMatchObject([{ externalId: 'c' }]);
     expect(connections).toBe(1);
-    expect(await read('hang')).toEqual([{ unread: { kind: 'retry', code: 'no_answer' } }]);
+    expect(await read('stuck')).toEqual([{ unread: { kind: 'retry', code: 'no_answer' } }]);
     expect(await read('c')).toMatchObject([{ externalId: 'c' }]);
     expect(connections).toBe(2);
+    const patient = rig.another({ baseUrl, timeoutMs: 60_000 });
+    const signalled = {
+      ...openGate(),
+      call: <T>(_name: string, fn: (signal: AbortSignal) => Promise<T>) => fn(AbortSignal.timeout(50)),
+    };
+    expect(await patient.verify([item({ externalIds: ['stuck'] })], signalled)).toMatchObject([{ unread: {} }]);
+    await vi.waitFor(() => expect(openSockets).toBe(1));
+    patient.close();
     connector.close();
     server.closeAllConnections();
     await new Promise((resolve) => {
@@ -559,7 +572,7 @@ describe('scan and changes', () => {
     const found = await all(async (cursor) => {
       page += 1;
       const read = await rig.connector.scan(cursor, rig.gate);
-      if (page === 3) {
+      if (page === 2) {
         // Members of the second that is being paged: they leave it, the others move up.
         await Promise.all(
           ids.slice(0, 60).map((id) => rig.control('PATCH', `/records/${id}`, { merge_fields: { FNAME: 'X' } })),
