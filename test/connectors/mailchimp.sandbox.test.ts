@@ -268,6 +268,13 @@ describe('leaving', () => {
     expect(await rig.held(id!)).toMatchObject({ status: 'archived', _status_before: 'unsubscribed' });
   });
 
+  test('a copy under a former address that appears after the erasure is no proof of it', async () => {
+    const item = itemOf(A, 'Ann Lee', { presence: 'erased', externalIds: ['0123456789abcdef0123456789abcdef'] });
+    expect(await verify(item)).toBeNull();
+    const [copy] = await rig.seed({ email_address: ANN });
+    expect(await verify(item)).toMatchObject({ externalId: copy });
+  });
+
   test('an audience that is gone proves no erasure', async () => {
     const elsewhere = rig.another({ list: 'aud-gone' });
     const item = itemOf(A, 'Ann Lee', { presence: 'erased', externalIds: ['0123456789abcdef0123456789abcdef'] });
