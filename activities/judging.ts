@@ -30,10 +30,18 @@ export function compareReading(
     case 'outside':
       return { ...NO_DIFFERENCES, presence: !gone && reading.presence !== 'archived' };
     case 'if_there':
-      return gone ? NO_DIFFERENCES : differences(want, reading, rules.fields);
+      return gone ? NO_DIFFERENCES : differencesIn(want, reading, rules);
     case 'present':
-      return gone ? { ...NO_DIFFERENCES, presence: true } : differences(want, reading, rules.fields);
+      return gone ? { ...NO_DIFFERENCES, presence: true } : differencesIn(want, reading, rules);
   }
+}
+
+/** A record that also holds others tells only what is the person's in it, and only that is compared. */
+function differencesIn(want: Want, reading: Observation, rules: SystemRules): Differences {
+  const found = differences(want, reading, rules.fields);
+  return reading.shared === true
+    ? { ...found, fields: found.fields.filter((f) => Object.hasOwn(reading.fields, f)) }
+    : found;
 }
 
 function isScrubbed(

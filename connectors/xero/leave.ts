@@ -233,8 +233,9 @@ function outcomeOfRefusal(session: Session, refusal: Refusal): Outcome {
     case 'open_invoices':
       return { kind: 'retained', code: 'invoices', reviewOn: reviewUnseen(session.settings, Date.now()) };
     case 'archived':
+      return { kind: 'retry', code: 'archived_meanwhile' };
     case 'gone':
-      return { kind: 'retry', code: `${refusal.kind}_meanwhile` };
+      return { kind: 'retry', code: 'gone_at_vendor' };
     case 'name_taken':
     case 'number_taken':
       return { kind: 'ambiguous', code: 'reference_on_other_record' };

@@ -236,11 +236,12 @@ function outcomeOfRefusal(refusal: Refusal, plan: Plan): Outcome {
     case 'number_taken':
       // A create: it happened before. An update: two records of one person, which one is a person's to say.
       return plan.current === undefined
-        ? { kind: 'unknown', code: 'reference_exists' }
+        ? { kind: 'retry', code: 'already_exists' }
         : { kind: 'ambiguous', code: 'reference_on_other_record' };
     case 'archived':
+      return { kind: 'retry', code: 'archived_meanwhile' };
     case 'gone':
-      return { kind: 'retry', code: `${refusal.kind}_meanwhile` };
+      return { kind: 'retry', code: 'gone_at_vendor' };
     case 'open_invoices':
       return { kind: 'unclassified', code: 'open_invoices' };
   }

@@ -39,7 +39,9 @@ async function converge(item: Item): Promise<ItemResult[]> {
   for (let attempt = 0; attempt < 4; attempt += 1) {
     const [result] = await rig.connector.deliver([next], rig.gate);
     attempts.push(result!);
-    next = { ...next, externalIds: result!.externalIds, lookFirst: result!.data.kind === 'unknown' };
+    const { data, externalIds } = result!;
+    const lookFirst = data.kind === 'unknown' || (data.kind === 'retry' && data.code === 'already_exists');
+    next = { ...next, externalIds, lookFirst };
     if (!isSuccess(result!.data)) continue;
     const [read] = await rig.connector.verify([next], rig.gate);
     const presence = read !== null && read !== undefined && 'presence' in read ? read.presence : 'gone';

@@ -107,7 +107,7 @@ test('a create that is blindly repeated makes no second record', async () => {
     ...item,
     want: { ...item.want, fields: { ...item.want.fields, Name: 'Ann Li', LastName: 'Li' } },
   });
-  expect(again.data).toEqual({ kind: 'unknown', code: 'reference_exists' });
+  expect(again.data).toEqual({ kind: 'retry', code: 'already_exists' });
   expect(await total()).toBe(1);
 });
 
