@@ -15,6 +15,8 @@ export interface PageQuery {
   sinceMs?: number;
   beforeMs?: number;
   offset?: number;
+  /** Latest change first; the oldest first otherwise. */
+  newestFirst?: boolean;
   /** Archived members only; they are left out otherwise. */
   archived?: boolean;
 }
@@ -31,7 +33,7 @@ export interface Client {
   erase(hash: string, gate: Gate): Promise<Called<null>>;
   removeTags(id: string, names: string[], gate: Gate): Promise<Called<null>>;
   bulk(members: Fields[], updateExisting: boolean, gate: Gate): Promise<Answered<BulkAnswer>>;
-  /** Oldest change first. @throws ConnectorStop */
+  /** By time of last change. @throws ConnectorStop */
   page(query: PageQuery, gate: Gate): Promise<MemberPage>;
   /** Everything on one member; null when gone. @throws ConnectorStop */
   whole(id: string, gate: Gate): Promise<Record<string, unknown> | null>;
@@ -128,11 +130,11 @@ export function createClient(setup: ClientSetup): Client {
   };
 }
 
-function pageOptions({ sinceMs, beforeMs, offset, archived }: PageQuery): Fields {
+function pageOptions({ sinceMs, beforeMs, offset, newestFirst, archived }: PageQuery): Fields {
   return {
     count: PAGE_SIZE,
     sort_field: 'last_changed',
-    sort_dir: 'ASC',
+    sort_dir: newestFirst === true ? 'DESC' : 'ASC',
     fields: [...MEMBER_FIELDS.map((field) => `members.${field}`), 'total_items'],
     ...(sinceMs === undefined ? {} : { since_last_changed: seconds(sinceMs) }),
     ...(beforeMs === undefined ? {} : { before_last_changed: seconds(beforeMs) }),

@@ -81,6 +81,18 @@ export function dataBody(item: Item, key: string, referenceTag: string): Body {
   };
 }
 
+/** True where a write of this body would change nothing. */
+export function holds(member: Member, { body }: Body): boolean {
+  if (member.email_address !== body.email_address) return false;
+  if (body.language !== undefined && body.language !== (member.language ?? '')) return false;
+  return Object.entries(body.merge_fields).every(([tag, value]) => {
+    const held = member.merge_fields?.[tag];
+    if (typeof value !== 'object') return textOf(held) === value;
+    const parts = typeof held === 'object' && held !== null ? (held as Record<string, unknown>) : {};
+    return Object.entries(value as Record<string, string>).every(([part, text]) => textOf(parts[part]) === text);
+  });
+}
+
 /** Everything in the member that can be emptied: all merge fields but our reference, by which it is found again. */
 export function scrubBody(member: Member, referenceTag: string): Record<string, ''> {
   const held = Object.entries(member.merge_fields ?? {}).filter(
@@ -139,5 +151,10 @@ function valueOf(member: Member, target: string): string {
     part !== undefined && typeof value === 'object' ? (value as Record<string, unknown> | null)?.[part] : value;
   // An empty postal address is the empty text.
   if (part !== undefined && typeof value !== 'object') return '';
-  return typeof inner === 'string' || typeof inner === 'number' ? String(inner) : '';
+  return textOf(inner) ?? '';
+}
+
+/** Undefined where there is none: a field that the audience does not know. */
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : undefined;
 }

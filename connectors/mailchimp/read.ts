@@ -14,7 +14,7 @@ export type Reading = Observation | null | { unread: Outcome };
 /** Writes further apart than this are not read by one listing: too much of others would lie between them. */
 const LISTING_SPAN_MS = 120_000;
 /** Pages beyond those that the items need: others' changes of the same time. */
-const SPARE_PAGES = 3;
+const SPARE_PAGES = 6;
 
 /** Same length, same order. Few: one by one. Many that were just written: one listing of the latest changes, the rest one by one. */
 export async function verify(session: Session, items: Item[], gate: Gate): Promise<Reading[]> {
@@ -57,23 +57,19 @@ async function listing(session: Session, items: Item[], gate: Gate): Promise<Map
   for (const [id, atMs] of wanted) if (atMs < newest - LISTING_SPAN_MS) wanted.delete(id);
   if (wanted.size < LIST_FROM) return members;
 
-  let sinceMs = [...wanted.values()].reduce((least, each) => Math.min(least, each), newest) - 2 * SECOND_MS;
-  let offset = 0;
+  const sinceMs = [...wanted.values()].reduce((least, each) => Math.min(least, each), newest) - SECOND_MS;
   const pages = Math.ceil(wanted.size / PAGE_SIZE) + SPARE_PAGES;
   for (let page = 0; page < pages && wanted.size > 0; page += 1) {
     let read: Member[];
     try {
-      ({ members: read } = await session.client.page({ sinceMs, offset }, gate));
+      // Newest first: ours are among the latest, and changes of others meanwhile push them back, never out of sight.
+      ({ members: read } = await session.client.page({ sinceMs, offset: page * PAGE_SIZE, newestFirst: true }, gate));
     } catch (error) {
       if (error instanceof ConnectorStop) return members;
       throw error;
     }
     for (const member of read) if (wanted.delete(member.contact_id)) members.set(member.contact_id, member);
     if (read.length < PAGE_SIZE) break;
-    // By time where time went on, by offset within one second; what shifts meanwhile is read one by one.
-    const lastMs = Date.parse(read.at(-1)?.last_changed ?? '') - SECOND_MS;
-    if (lastMs > sinceMs) [sinceMs, offset] = [lastMs, 0];
-    else offset += read.length;
   }
   return members;
 }

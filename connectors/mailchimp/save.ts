@@ -7,7 +7,7 @@ import type { Gate, Item, ItemResult } from '../kit/connector.ts';
 import { outcomeOf } from './caller.ts';
 import { addressesOf, byAddresses, byIds, isOurs } from './find.ts';
 import { departOne } from './leave.ts';
-import { consentOf, dataBody, hashOf, referenceOf, sameAddress } from './member.ts';
+import { consentOf, dataBody, hashOf, holds, referenceOf, sameAddress } from './member.ts';
 import type { Member } from './member.ts';
 import { bothParts, isKnownUnsubscribed, resultOf, wishOf } from './session.ts';
 import type { Session, Wish } from './session.ts';
@@ -127,8 +127,12 @@ async function saveData(work: Work): Promise<Step> {
 }
 
 async function update(work: Work, id: string): Promise<Step | 'gone'> {
-  const { session, item, gate, key } = work;
-  const { body, incomplete } = dataBody(item, key, session.mapped.referenceTag);
+  const { session, item, gate, key, member } = work;
+  const written = dataBody(item, key, session.mapped.referenceTag);
+  const { body, incomplete } = written;
+  if (member?.contact_id === id && member.status !== 'archived' && incomplete === null && holds(member, written)) {
+    return { outcome: UNCHANGED, member };
+  }
   const called = await session.client.patch(id, body, gate);
   if (called.kind === 'not_found') return 'gone';
   if (called.kind === 'ok') return settled(work, called.value, incomplete);

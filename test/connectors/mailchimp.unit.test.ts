@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { faultOf, TABLE } from '../../connectors/mailchimp/faults.ts';
 import type { Failure } from '../../connectors/mailchimp/faults.ts';
-import { consentOf, dataBody, hashOf, isMember, observe, scrubBody } from '../../connectors/mailchimp/member.ts';
+import { consentOf, dataBody, hashOf, holds, isMember, observe, scrubBody } from '../../connectors/mailchimp/member.ts';
 import type { Member } from '../../connectors/mailchimp/member.ts';
 import { fanOut } from '../../connectors/mailchimp/session.ts';
 import { settingsSchema } from '../../connectors/mailchimp/settings.ts';
@@ -192,6 +192,20 @@ describe('members', () => {
     });
     expect(incomplete).toBeNull();
     expect(scrubBody(member, 'PLUMBREF')).toEqual({ FNAME: '', SCORE: '', ADDRESS: '' });
+  });
+
+  test.each([
+    { fields: {}, is: true },
+    { fields: { SCORE: '8' }, is: false },
+    { fields: { EMPTY: 'x' }, is: false },
+    { fields: { NOSUCH: '' }, is: false },
+    { fields: { 'ADDRESS.addr1': '1 High St', 'ADDRESS.city': 'York', 'ADDRESS.zip': 'YO1' }, is: false },
+    { fields: { language: 'de' }, is: false },
+  ])('a member holds $fields: $is', ({ fields, is }) => {
+    const held = { ...member, merge_fields: { ...member.merge_fields, LNAME: 'Lee' } };
+    expect(holds(held, dataBody(itemOf('r1', 'Ann Lee', { fields }), ADDRESS, 'PLUMBREF'))).toBe(is);
+    expect(holds(held, dataBody(itemOf('r1', 'Ann Lee', { fields }), 'other@example.com', 'PLUMBREF'))).toBe(false);
+    expect(holds(held, dataBody(itemOf('r2', 'Ann Lee', { fields }), ADDRESS, 'PLUMBREF'))).toBe(false);
   });
 
   test('what is no member is none', () => {
