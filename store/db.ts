@@ -39,6 +39,8 @@ export function openDb(options: DbOptions): Db {
       application_name: options.applicationName,
       types,
       keepAlive: true,
+      // A mere day, or a cast of one, means the same whatever the server's own time zone is.
+      options: '-c timezone=UTC',
       connectionTimeoutMillis: 10_000,
     } as Knex.PgConnectionConfig,
     searchPath: [SCHEMA, 'public'],

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { rows } from '../../store/db.ts';
 import { addPerson, allHeld, externalIds, held, othersHeld } from '../rig/people.ts';
 import type { Person } from '../rig/people.ts';
-import { control, converged, createWorld } from '../rig/world.ts';
+import { control, converged, createWorld, SYSTEM } from '../rig/world.ts';
 import type { Vendor, World } from '../rig/world.ts';
 
 /** Writes of the data part at each vendor. */
@@ -117,6 +117,13 @@ describe.each(['hubspot', 'mailchimp', 'xero'] as const)('%s', (vendor) => {
     expect(await othersHeld(world)).toBe(others);
   });
 });
+
+function problems(world: World): Promise<unknown[]> {
+  return rows(
+    world.db,
+    `select data_outcome, data_code, consent_outcome from deliveries where data_outcome not in ('applied', 'unchanged')`,
+  );
+}
 
 /** @returns the paused system, or false once nothing is due */
 async function pausedOrConverged(world: World): Promise<string | false> {

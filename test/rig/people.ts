@@ -75,6 +75,7 @@ export interface MailchimpRecord {
   contact_id: string;
   email_address: string;
   status: string;
+  last_changed: string;
   merge_fields: Record<string, string>;
 }
 export interface XeroRecord {
@@ -112,9 +113,16 @@ export async function othersHeld(world: World): Promise<string> {
     allHeld(world, 'mailchimp'),
     allHeld(world, 'xero'),
   ]);
+  const filled = (fields: Record<string, unknown>): [string, unknown][] =>
+    // A property that was made for everybody shows up empty on these too.
+    Object.entries(fields).filter(([, value]) => value !== '' && value !== null);
   return JSON.stringify([
-    hubspot.filter((r) => r.properties['firstname'] === 'Other'),
-    mailchimp.filter((r) => r.merge_fields['FNAME'] === 'Other'),
+    hubspot
+      .filter((r) => r.properties['firstname'] === 'Other')
+      .map((r) => [r.id, r.archived, r._subscriptions, filled(r.properties)]),
+    mailchimp
+      .filter((r) => r.merge_fields['FNAME'] === 'Other')
+      .map((r) => [r.id, r.status, r.last_changed, filled(r.merge_fields)]),
     xero.filter((r) => r.Name.startsWith('Other ')),
   ]);
 }
