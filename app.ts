@@ -18,7 +18,7 @@ import {
 } from './config/index.ts';
 import type { Config, Environment } from './config/index.ts';
 import { connectorModule } from './connectors/registry.ts';
-import type { Operations } from './api/operations.ts';
+import type { Operations } from './temporal/asked.ts';
 import type { SystemRules } from './domain/want.ts';
 import { syncBudget } from './store/budgets.ts';
 import { openDb } from './store/db.ts';

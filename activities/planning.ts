@@ -40,6 +40,20 @@ function sharedStates(
   );
 }
 
+/** The oldest other holder of the primary address; one who belongs in the system goes before one who does not. */
+function supplierAmong(loaded: Loaded, rules: SystemRules): { id: string; seq: number; belongs?: boolean } | null {
+  const primaries = loaded.holders.filter((h) => h.primary).toSorted((a, b) => a.seq - b.seq);
+  const { who } = rules;
+  if (who.kind !== 'relationship')
+    return primaries[0] === undefined ? null : { id: primaries[0].id, seq: primaries[0].seq };
+  const judged = primaries.map(({ id, seq, relationship }) => ({
+    id,
+    seq,
+    belongs: relationship !== null && who.in.includes(relationship),
+  }));
+  return judged.find((h) => h.belongs) ?? judged[0] ?? null;
+}
+
 /** Projects one contact for one system and compares with what was last read back. */
 export function planOne(
   loaded: Loaded,
@@ -48,8 +62,7 @@ export function planOne(
   statements: ReadonlySet<string>,
 ): Planned {
   const consents = consentStates(loaded.events, purposes, statements);
-  const primaries = loaded.holders.filter((h) => h.primary);
-  const oldest = primaries.toSorted((a, b) => a.seq - b.seq)[0];
+  const oldest = supplierAmong(loaded, rules);
   const want = project({
     contact: loaded.contact,
     consents,
@@ -58,7 +71,7 @@ export function planOne(
       ? {}
       : {
           holders: {
-            oldestOther: oldest === undefined ? null : { id: oldest.id, seq: oldest.seq },
+            oldestOther: oldest,
             strictest: sharedStates(consents, loaded, purposes, statements),
           },
         }),

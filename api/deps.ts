@@ -5,7 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AttributeDeclarations } from '../domain/attributes.ts';
 import type { Db } from '../store/db.ts';
 import type { Keyring } from '../store/keyring.ts';
-import type { Operations } from './operations.ts';
+import type { Operations } from '../temporal/asked.ts';
 import type { Reads } from './reads.ts';
 import type { Waiters } from './waiting.ts';
 

@@ -1,7 +1,7 @@
 /** Asking Temporal after the facts were committed. */
 import type { FastifyBaseLogger } from 'fastify';
 import { Problem } from './errors.ts';
-import { OperationRefused } from './operations.ts';
+import { OperationRefused } from '../temporal/asked.ts';
 import { describe } from './problem-handler.ts';
 
 /** How long a request waits for Temporal where it need not. */

@@ -7,7 +7,7 @@ import { sqlState } from '../store/db.ts';
 import type { Api } from './deps.ts';
 import { Problem, problemDocument } from './errors.ts';
 import type { FieldFault } from './errors.ts';
-import { OperationRefused } from './operations.ts';
+import { OperationRefused } from '../temporal/asked.ts';
 import type { Refusals } from './refusals.ts';
 import { safeSegment } from './text.ts';
 

@@ -43,7 +43,13 @@ export interface Loaded {
   formerIds: string[];
   ticket: TicketContent | null;
   /** Other active contacts that hold the same primary address. */
-  holders: { id: ContactId; seq: number; primary: boolean; events: ConsentEvent[] }[];
+  holders: {
+    id: ContactId;
+    seq: number;
+    primary: boolean;
+    relationship: string | null;
+    events: ConsentEvent[];
+  }[];
   /** True where a tombstone forbids this person: nothing may leave. */
   suppressed: boolean;
   /** Normalised addresses that the index misses (typed in SQL with another spelling of the domain). */
@@ -119,9 +125,15 @@ export async function loadForDelivery(db: Db, keyring: Keyring, system: string, 
   const contacts = contactRows.map(toContact);
   const keyOf = new Map(contacts.map((c) => [c.id, primaryKey(c)]));
   const keys = [...new Set([...keyOf.values()].filter((k) => k !== null))];
-  const holderRows = await rows<{ id: ContactId; seq: number; emails: string[]; norm: string }>(
+  const holderRows = await rows<{
+    id: ContactId;
+    seq: number;
+    emails: string[];
+    relationship: string | null;
+    norm: string;
+  }>(
     db,
-    `select c.id, c.seq, c.emails, a.norm from contact_addresses a join contacts c on c.id = a.contact_id
+    `select c.id, c.seq, c.emails, c.relationship, a.norm from contact_addresses a join contacts c on c.id = a.contact_id
      where a.norm = any (?::text[]) and c.state = 'active' order by c.seq`,
     [keys],
   );
@@ -182,6 +194,7 @@ export async function loadForDelivery(db: Db, keyring: Keyring, system: string, 
                 id: h.id,
                 seq: h.seq,
                 primary: primaryKey(h) === key,
+                relationship: h.relationship,
                 events: events.get(h.id) ?? [],
               })),
       suppressed: found.blocked.length > 0,

@@ -2,8 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
 import { WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
-import type { Operations } from '../api/operations.ts';
-import { OperationRefused } from '../api/operations.ts';
+import type { Operations } from './asked.ts';
+import { OperationRefused } from './asked.ts';
 import { appendAudit } from '../store/audit.ts';
 import type { Db } from '../store/db.ts';
 import { retryDeliveries } from '../store/marks.ts';

@@ -1,6 +1,6 @@
 /** The other doors: consents, cases, systems, runs, problems, recipients, health. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { OperationRefused } from '../../api/operations.ts';
+import { OperationRefused } from '../../temporal/asked.ts';
 import { asWriter, oneRow, rows } from '../../store/db.ts';
 import { emptyContact, lockContact } from '../../store/erasure.ts';
 import { addDrifts, addRunItems, startRun, updateRun } from '../../store/runs.ts';

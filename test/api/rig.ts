@@ -4,7 +4,7 @@ import { Writable } from 'node:stream';
 import { pino } from 'pino';
 import { expect } from 'vitest';
 import type { Api, ApiConfig } from '../../api/deps.ts';
-import type { Operations } from '../../api/operations.ts';
+import type { Operations } from '../../temporal/asked.ts';
 import { buildApi } from '../../api/server.ts';
 import { createKey, ROLES } from '../../store/api-keys.ts';
 import type { Role } from '../../store/api-keys.ts';

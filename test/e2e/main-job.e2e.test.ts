@@ -3,6 +3,7 @@ import { Client as PgClient } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { rows } from '../../store/db.ts';
 import { verifyAudit, sealAudit } from '../../store/audit.ts';
+import { decoded, fetchHistories, keepHistories } from '../rig/histories.ts';
 import { addPerson, allHeld, externalIds, held, othersHeld } from '../rig/people.ts';
 import { control, converged, createWorld, eventually, OTHERS, SYSTEM } from '../rig/world.ts';
 import type { World } from '../rig/world.ts';
@@ -263,4 +264,32 @@ test('nobody else’s record was touched, and the audit log verifies', async () 
   expect(await othersHeld(world)).toBe(others);
   while ((await sealAudit(world.db)) > 0);
   expect(await verifyAudit(world.db)).toMatchObject({ ok: true });
+});
+
+test('no person is in Temporal’s histories, ids or attributes, nor in any log', async () => {
+  const people = [
+    'Lovelace',
+    'Hopper',
+    'Dijkstra',
+    'Goedel',
+    'Noether',
+    'Kovalevskaya',
+    'example.com',
+    'elsewhere.example',
+  ];
+  const seen: string[] = [];
+  const histories = await fetchHistories(world.temporal);
+  for (const { workflowId, json } of histories) {
+    const text = `${workflowId} ${decoded(json)}`.toLowerCase();
+    for (const word of people) if (text.includes(word.toLowerCase())) seen.push(`${word} in ${workflowId}`);
+  }
+  expect(histories.length).toBeGreaterThan(6);
+  const log = world.log().toLowerCase();
+  expect(log).toContain('the worker is ready');
+  for (const word of people) if (log.includes(word.toLowerCase())) seen.push(`${word} in the log`);
+  const audit = await rows<{ text: string }>(world.db, `select string_agg(a::text, ' ') as text from audit a`);
+  for (const word of people)
+    if (audit[0]?.text.toLowerCase().includes(word.toLowerCase())) seen.push(`${word} in the audit log`);
+  expect(seen).toEqual([]);
+  await keepHistories(histories);
 });
