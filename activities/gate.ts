@@ -20,6 +20,53 @@ export interface GateOptions {
   onCall?: (name: string) => void;
 }
 
+/** Places of an account that calls of each class leave to more urgent ones. */
+const LEFT_FREE: Record<CallClass, number> = { urgent: 0, live: 1, bulk: 2, scan: 2 };
+const CLASSES = ['urgent', 'live', 'bulk', 'scan'] as const;
+
+/**
+ * Places for calls of one account within this process, so that whoever waits for a connection waits here and does not ask the
+ * database again and again. The most urgent waiter goes first.
+ */
+class Places {
+  #taken = 0;
+  readonly #waiting: Record<CallClass, (() => void)[]> = { urgent: [], live: [], bulk: [], scan: [] };
+
+  async take(limit: number, callClass: CallClass, closing: AbortSignal): Promise<void> {
+    const mine = Math.max(1, limit - LEFT_FREE[callClass]);
+    while (this.#taken >= mine) {
+      if (closing.aborted) throw new GateClosed(0);
+      await new Promise<void>((resolve) => {
+        const wake = (): void => {
+          closing.removeEventListener('abort', wake);
+          resolve();
+        };
+        this.#waiting[callClass].push(wake);
+        closing.addEventListener('abort', wake, { once: true });
+      });
+    }
+    if (closing.aborted) throw new GateClosed(0);
+    this.#taken += 1;
+  }
+
+  free(): void {
+    this.#taken -= 1;
+    // All heads are woken: who may not take the place yet waits again.
+    for (const callClass of CLASSES) this.#waiting[callClass].shift()?.();
+  }
+}
+
+const places = new Map<string, Places>();
+
+function placesOf(account: string): Places {
+  let found = places.get(account);
+  if (found === undefined) {
+    found = new Places();
+    places.set(account, found);
+  }
+  return found;
+}
+
 export interface EngineGate extends Gate {
   /** Waits for the first token now, so that the record is loaded after it was had. @returns milliseconds waited */
   prepay(): Promise<number>;
@@ -39,7 +86,19 @@ export function openGate(options: GateOptions): EngineGate {
     }
   };
 
+  const local = placesOf(account);
+
   async function acquire(): Promise<string> {
+    await local.take(options.concurrency, options.callClass, options.closing);
+    try {
+      return await acquireToken();
+    } catch (error) {
+      local.free();
+      throw error;
+    }
+  }
+
+  async function acquireToken(): Promise<string> {
     const slot = randomUUID();
     for (;;) {
       if (options.closing.aborted) throw new GateClosed(0);
@@ -66,6 +125,7 @@ export function openGate(options: GateOptions): EngineGate {
       if (prepaid === null) return;
       const slot = prepaid;
       prepaid = null;
+      local.free();
       await endCall(db, account, slot, true).catch(() => undefined);
     },
     async call(name, fn) {
@@ -76,6 +136,7 @@ export function openGate(options: GateOptions): EngineGate {
       try {
         return await fn(AbortSignal.timeout(callTimeoutMs));
       } finally {
+        local.free();
         // A slot that cannot be freed now runs out by itself; the call's result must not wait for it.
         endCall(db, account, slot).catch(() => undefined);
       }

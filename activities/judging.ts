@@ -189,7 +189,8 @@ function retryAfterMs(outcomes: Outcome[], differs: boolean, stricter: string[])
     if (o.kind === 'retry')
       return o.code === 'already_exists' || o.code === 'gone_at_vendor' ? 0 : (o.afterMs ?? DEFAULT_RETRY_MS);
     if (o.kind === 'unknown') return UNKNOWN_RETRY_MS;
-    if (o.kind === 'unauthorised') return DEFAULT_RETRY_MS;
+    // The connector saw something stricter that the engine does not take for news: no hurry.
+    if (o.kind === 'unauthorised' || o.kind === 'stricter') return DEFAULT_RETRY_MS;
     return 0;
   });
   return Math.max(differs ? MISMATCH_RETRY_MS : 0, ...waits);

@@ -28,7 +28,8 @@ function createWake(onClose: () => void): Wake {
           const timer = setTimeout(done, ms);
           function done(): void {
             clearTimeout(timer);
-            waiter = null;
+            // A wait that was given up must not take the place of a later one.
+            if (waiter === done) waiter = null;
             resolve();
           }
           waiter = done;
