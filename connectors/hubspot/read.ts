@@ -1,0 +1,143 @@
+/** Reading back, listing everything, collecting one record. */
+import { ConnectorStop } from '../kit/connector.ts';
+import type { Gate, Item, Observation, Page } from '../kit/connector.ts';
+import type { Outcome } from '../../domain/outcome.ts';
+import { readStates } from './consents.ts';
+import { BATCH } from './limits.ts';
+import { addressesOf, idsOf, isOf, observe, readRecords, recordOf, stoppedBy, wantedProperties } from './records.ts';
+import type { HubSpotRecord, Session } from './records.ts';
+
+type Reading = Observation | null | { unread: Outcome };
+
+/** By id in batches; archived ones only where somebody should have left. Reading by id does not lag. */
+export async function verify(session: Session, items: Item[], gate: Gate): Promise<Reading[]> {
+  const ids = items.flatMap((i) => i.externalIds);
+  const leaving = items.filter((i) => !['present', 'if_there'].includes(i.want.presence));
+  const unknown = items.filter((i) => i.externalIds.length === 0);
+  const readings = [];
+  if (ids.length > 0) readings.push(await readRecords(session, gate, ids));
+  const leavingIds = leaving.flatMap((i) => i.externalIds);
+  if (leavingIds.length > 0) readings.push(await readRecords(session, gate, leavingIds, { archived: true }));
+  if (unknown.length > 0) {
+    readings.push(
+      await readRecords(
+        session,
+        gate,
+        unknown.map((i) => i.reference),
+        { by: 'reference' },
+      ),
+    );
+  }
+  const found: HubSpotRecord[] = [];
+  for (const reading of readings) {
+    if ('stopped' in reading) return items.map(() => ({ unread: reading.stopped }));
+    found.push(...reading.ok);
+  }
+  const mine = items.map((item) => pick(session, item, found));
+  const shown = mine.filter((r) => r !== undefined);
+  const states = await readStates(
+    session,
+    gate,
+    shown.map((r) => r.properties['email'] ?? ''),
+  );
+  if ('stopped' in states) return items.map(() => ({ unread: states.stopped }));
+  return mine.map((record) =>
+    record === undefined
+      ? null
+      : observe(record, session.mapped, states.ok.get((record.properties['email'] ?? '').trim().toLowerCase()) ?? {}),
+  );
+}
+
+/** The live record of several; an erased person's further copies count too. */
+function pick(session: Session, item: Item, found: HubSpotRecord[]): HubSpotRecord | undefined {
+  const mine = found.filter(
+    (r) =>
+      item.externalIds.some((id) => idsOf(r).includes(id)) ||
+      (item.externalIds.length === 0 && isOf(r, item, session.mapped)),
+  );
+  return mine.find((r) => !r.archived) ?? mine[0];
+}
+
+interface Cursor {
+  archived: boolean;
+  after: string | null;
+}
+
+/** Live records first, then archived ones. */
+export async function scan(session: Session, cursor: string | undefined, gate: Gate): Promise<Page> {
+  const at = cursor === undefined ? { archived: false, after: null } : (JSON.parse(cursor) as Cursor);
+  const called = await session.hubspot.call(
+    gate,
+    'contacts.list',
+    'read',
+    (client) =>
+      client.crm.contacts.basicApi.getPageWithHttpInfo(
+        BATCH,
+        at.after ?? undefined,
+        wantedProperties(session.mapped),
+        undefined,
+        undefined,
+        at.archived,
+      ),
+    (data) => {
+      const { results, paging } = (typeof data === 'object' && data !== null ? data : {}) as {
+        results?: unknown[];
+        paging?: { next?: { after?: string } };
+      };
+      if (!Array.isArray(results)) return undefined;
+      const records = results.map(recordOf).filter((r) => r !== undefined);
+      return records.length === results.length ? { records, after: paging?.next?.after ?? null } : undefined;
+    },
+  );
+  if (called.kind !== 'ok') throw new ConnectorStop(stoppedBy(called).stopped);
+  const { records, after } = called.value;
+  const states = await readStates(session, gate, at.archived ? [] : records.map((r) => r.properties['email'] ?? ''));
+  if ('stopped' in states) throw new ConnectorStop(states.stopped);
+  const observations = records.map((r) =>
+    observe(
+      { ...r, archived: at.archived },
+      session.mapped,
+      states.ok.get((r.properties['email'] ?? '').trim().toLowerCase()) ?? {},
+    ),
+  );
+  if (after !== null) return { observations, cursor: JSON.stringify({ archived: at.archived, after }) };
+  return at.archived ? { observations } : { observations, cursor: JSON.stringify({ archived: true, after: null }) };
+}
+
+/** All properties and subscriptions of one record (GDPR Art. 15). */
+export async function collect(session: Session, id: string, gate: Gate): Promise<Record<string, unknown> | null> {
+  const names = await propertyNames(session, gate);
+  const called = await session.hubspot.call(
+    gate,
+    'contacts.get',
+    'read',
+    (client) => client.crm.contacts.basicApi.getByIdWithHttpInfo(id, names),
+    recordOf,
+  );
+  if (called.kind === 'not_found') return null;
+  if (called.kind !== 'ok') throw new ConnectorStop(stoppedBy(called).stopped);
+  const states = await readStates(session, gate, addressesOf(called.value));
+  if ('stopped' in states) throw new ConnectorStop(states.stopped);
+  const held = Object.entries(called.value.properties).filter(([, value]) => value !== null && value !== '');
+  return {
+    id: called.value.id,
+    properties: Object.fromEntries(held),
+    subscriptions: Object.fromEntries(states.ok),
+  };
+}
+
+/** Names of all contact properties. @throws ConnectorStop */
+export async function propertyNames(session: Session, gate: Gate): Promise<string[]> {
+  const called = await session.hubspot.call(
+    gate,
+    'properties.list',
+    'read',
+    (client) => client.crm.properties.coreApi.getAllWithHttpInfo('contacts', false),
+    (data) => {
+      const { results } = (typeof data === 'object' && data !== null ? data : {}) as { results?: { name?: string }[] };
+      return Array.isArray(results) ? results.map((p) => p.name ?? '') : undefined;
+    },
+  );
+  if (called.kind !== 'ok') throw new ConnectorStop(stoppedBy(called).stopped);
+  return called.value;
+}

@@ -1,0 +1,339 @@
+/** Making HubSpot hold what is wanted: restrictions first, then the record, then what a consent permits. */
+import type { Outcome } from '../../domain/outcome.ts';
+import { isSuccess } from '../../domain/outcome.ts';
+import type { Gate, Item, ItemResult } from '../kit/connector.ts';
+import { halving } from '../kit/halve.ts';
+import type { Called } from './client.ts';
+import { changesOf, readStates, writeChanges } from './consents.ts';
+import type { States } from './consents.ts';
+import { existingId, refusalOf } from './faults.ts';
+import type { VendorError } from './faults.ts';
+import { idsOf, isOf, observe, readRecords, sameAddress, stoppedBy } from './records.ts';
+import type { HubSpotRecord, Session } from './records.ts';
+
+interface Work {
+  item: Item;
+  /** Id to write to; null makes a new record. */
+  target: string | null;
+  data: Outcome | null;
+  consent: Outcome | null;
+  externalIds: string[];
+  seen: HubSpotRecord | null;
+}
+
+/** Items that are to be present, or followed where they are there. */
+export async function saveAll(session: Session, items: Item[], gate: Gate): Promise<ItemResult[]> {
+  const work = items.map((item): Work => ({
+    item,
+    target: item.externalIds[0] ?? null,
+    data: null,
+    consent: null,
+    externalIds: item.externalIds,
+    seen: null,
+  }));
+  await find(session, work, gate);
+  const states = await statesFor(session, work, gate);
+  await settle(session, work, states, 'restrict', gate);
+  await writeData(session, work, gate);
+  await settle(session, work, states, 'permit', gate);
+  return work.map((one) => resultOf(session, one, states));
+}
+
+function resultOf(session: Session, one: Work, states: States): ItemResult {
+  const { item, seen } = one;
+  const data = item.parts.data ? (one.data ?? { kind: 'unchanged' }) : ({ kind: 'unchanged' } as const);
+  const consent = item.parts.consent ? (one.consent ?? { kind: 'unchanged' }) : ({ kind: 'unchanged' } as const);
+  if (one.consent?.kind !== 'stricter') return { data, consent, externalIds: one.externalIds };
+  const key = item.want.key ?? '';
+  const now = states.get(key.trim().toLowerCase()) ?? {};
+  const shown = seen ?? {
+    id: one.externalIds[0] ?? '',
+    archived: false,
+    properties: { email: key },
+    updatedAt: undefined,
+  };
+  return { data, consent, externalIds: one.externalIds, observation: observe(shown, session.mapped, now) };
+}
+
+/** Looks before anything is written: by id, by our reference, by exact address. */
+async function find(session: Session, work: Work[], gate: Gate): Promise<void> {
+  const looking = work.filter((w) => w.item.lookFirst || (w.target === null && w.item.want.presence === 'if_there'));
+  if (looking.length === 0) return;
+  const ids = looking.flatMap((w) => w.item.externalIds);
+  const byId = ids.length === 0 ? { ok: [] } : await readRecords(session, gate, ids);
+  const byReference = await readRecords(
+    session,
+    gate,
+    looking.map((w) => w.item.reference),
+    { by: 'reference' },
+  );
+  const keys = looking.map((w) => w.item.want.key ?? w.item.known?.key).filter((k) => k !== null && k !== undefined);
+  const byAddress = keys.length === 0 ? { ok: [] } : await readRecords(session, gate, keys, { by: 'email' });
+  for (const reading of [byId, byReference, byAddress]) {
+    if ('ok' in reading) continue;
+    for (const one of looking) {
+      one.data = reading.stopped;
+      one.consent = reading.stopped;
+    }
+    return;
+  }
+  const all = [byId, byReference, byAddress].flatMap((r) => ('ok' in r ? r.ok : []));
+  for (const one of looking) choose(session, one, all);
+}
+
+function choose(session: Session, one: Work, all: HubSpotRecord[]): void {
+  const { item } = one;
+  const { mapped } = session;
+  const ofId = all.find((r) => item.externalIds.some((id) => idsOf(r).includes(id)));
+  const ofReference = all.find((r) => r.properties[mapped.reference] === item.reference);
+  const key = item.want.key;
+  const ofAddress = key === null ? undefined : all.find((r) => sameAddress(r.properties['email'] ?? '', key));
+  const found = ofReference ?? ofId ?? ofAddress;
+  if (found === undefined) {
+    one.target = null;
+    one.externalIds = [];
+    if (item.want.presence === 'if_there') one.data = { kind: 'not_held' };
+    return;
+  }
+  const reference = found.properties[mapped.reference] ?? '';
+  if (
+    found === ofAddress &&
+    found !== ofReference &&
+    found !== ofId &&
+    reference !== '' &&
+    reference !== item.reference
+  ) {
+    one.data = { kind: 'ambiguous', code: 'record_of_another' };
+    return;
+  }
+  one.target = found.id;
+  one.seen = found;
+  one.externalIds = [found.id];
+}
+
+async function statesFor(session: Session, work: Work[], gate: Gate): Promise<States> {
+  const asking = work.filter(
+    (w) =>
+      w.consent === null &&
+      w.item.parts.consent &&
+      Object.values(w.item.want.consents).some((c) => c.state !== 'untouched'),
+  );
+  const addresses = asking.map((w) => w.item.want.key).filter((k) => k !== null);
+  for (const one of asking) if (one.item.want.key === null) one.consent = { kind: 'not_held' };
+  if (addresses.length === 0) return new Map();
+  const read = await readStates(session, gate, addresses);
+  if ('ok' in read) return read.ok;
+  for (const one of asking) one.consent ??= read.stopped;
+  return new Map();
+}
+
+async function settle(
+  session: Session,
+  work: Work[],
+  states: States,
+  which: 'restrict' | 'permit',
+  gate: Gate,
+): Promise<void> {
+  const changes = [];
+  for (const one of work) {
+    if (one.consent !== null && one.consent.kind !== 'applied') continue;
+    if (which === 'permit' && one.data !== null && !isSuccess(one.data) && one.externalIds.length === 0) {
+      // Nobody is subscribed who could not be created.
+      const permits = Object.values(one.item.want.consents).some((c) => c.state === 'subscribed');
+      if (permits && one.item.parts.consent) one.consent = one.data;
+      continue;
+    }
+    if (which === 'restrict' && one.data?.kind === 'ambiguous') continue;
+    const own = changesOf(one.item, states, which);
+    if (own.stricter) one.consent = { kind: 'stricter', code: 'unsubscribed_at_vendor' };
+    changes.push(...own.changes);
+  }
+  if (changes.length === 0) return;
+  const outcomes = await writeChanges(session, gate, changes);
+  for (const one of work) {
+    const outcome = outcomes.get(one.item);
+    if (outcome !== undefined) one.consent = outcome;
+  }
+}
+
+async function writeData(session: Session, work: Work[], gate: Gate): Promise<void> {
+  const open = work.filter((w) => w.data === null && w.item.parts.data);
+  const updates = open.filter((w) => w.target !== null);
+  const creates = open.filter((w) => w.target === null);
+  // Two inputs with one id would refuse the batch.
+  const seen = new Set<string>();
+  const doubles = updates.filter((w) => seen.has(w.target ?? '') || !seen.add(w.target ?? ''));
+  await writeBatch(
+    session,
+    updates.filter((w) => !doubles.includes(w)),
+    gate,
+    update,
+  );
+  for (const one of doubles) await writeBatch(session, [one], gate, update);
+  await writeBatch(session, creates, gate, create);
+  await linkTaken(session, creates, gate);
+}
+
+type Write = (session: Session, work: Work[], gate: Gate) => Promise<Called<BatchAnswer>>;
+
+interface BatchAnswer {
+  /** Trace or reference → id. */
+  written: Map<string, string>;
+  errors: VendorError[];
+}
+
+function propertiesOf(session: Session, { item, target }: Work): Record<string, string> {
+  const fields = Object.entries(item.want.fields).filter(([name]) => name !== session.mapped.reference);
+  // A new record needs no empty properties.
+  return {
+    ...Object.fromEntries(target === null ? fields.filter(([, value]) => value !== '') : fields),
+    [session.mapped.reference]: item.reference,
+  };
+}
+
+function readBatch(session: Session): (data: unknown) => BatchAnswer | undefined {
+  return (data) => {
+    const { results, errors } = (typeof data === 'object' && data !== null ? data : {}) as {
+      results?: unknown;
+      errors?: VendorError[];
+    };
+    if (!Array.isArray(results)) return undefined;
+    const written = new Map<string, string>();
+    for (const found of results as {
+      id?: string;
+      objectWriteTraceId?: string;
+      properties?: Record<string, string | null>;
+    }[]) {
+      if (typeof found.id !== 'string') continue;
+      written.set(`id:${found.id}`, found.id);
+      const reference = found.properties?.[session.mapped.reference];
+      if (typeof reference === 'string') written.set(`ref:${reference}`, found.id);
+      if (typeof found.objectWriteTraceId === 'string') written.set(`trace:${found.objectWriteTraceId}`, found.id);
+    }
+    return { written, errors: errors ?? [] };
+  };
+}
+
+const update: Write = (session, work, gate) =>
+  session.hubspot.call(
+    gate,
+    'contacts.batch_update',
+    'write',
+    (client) =>
+      client.crm.contacts.batchApi.updateWithHttpInfo({
+        inputs: work.map((one) => ({
+          id: one.target ?? '',
+          objectWriteTraceId: one.item.reference,
+          properties: propertiesOf(session, one),
+        })),
+      }),
+    readBatch(session),
+  );
+
+/** Upsert by our unique property: a repeat of the same create is harmless. */
+const create: Write = (session, work, gate) =>
+  session.hubspot.call(
+    gate,
+    'contacts.batch_upsert',
+    'write',
+    (client) =>
+      client.crm.contacts.batchApi.upsertWithHttpInfo({
+        inputs: work.map((one) => ({
+          id: one.item.reference,
+          idProperty: session.mapped.reference,
+          objectWriteTraceId: one.item.reference,
+          properties: propertiesOf(session, one),
+        })),
+      }),
+    readBatch(session),
+  );
+
+async function writeBatch(session: Session, work: Work[], gate: Gate, write: Write): Promise<void> {
+  await halving(
+    work,
+    async (some) => {
+      const called = await write(session, some, gate);
+      if (called.kind === 'refused_whole' && some.length > 1) return 'refused_whole';
+      for (const one of some) take(one, called);
+      return some;
+    },
+    (one) => one,
+  );
+}
+
+function take(one: Work, called: Called<BatchAnswer>): void {
+  if (called.kind !== 'ok') {
+    one.data = called.kind === 'not_found' ? GONE : stoppedBy(called).stopped;
+    if (one.data.kind === 'rejected' && one.data.code === 'address_taken' && one.target === null) {
+      const taken = existingId(called.failure?.body);
+      one.data = {
+        kind: 'retry',
+        code: 'already_exists',
+        afterMs: 0,
+        ...(taken === undefined ? {} : { message: 'address is taken' }),
+      };
+    }
+    return;
+  }
+  const { written, errors } = called.value;
+  const id =
+    written.get(`ref:${one.item.reference}`) ??
+    written.get(`trace:${one.item.reference}`) ??
+    (one.target === null ? undefined : written.get(`id:${one.target}`));
+  if (id !== undefined) {
+    one.data = { kind: 'applied' };
+    one.externalIds = [id];
+    return;
+  }
+  const mine = errors.find((error) => concerns(error, one));
+  if (mine === undefined) {
+    one.data = { kind: 'unknown', code: 'not_in_answer' };
+    return;
+  }
+  const outcome = refusalOf(mine, mine.category === 'CONFLICT' ? 409 : 400);
+  one.data = outcome.kind === 'retry' && outcome.code === 'gone_at_vendor' ? GONE : outcome;
+  if (one.data === GONE) one.externalIds = [];
+}
+
+const GONE: Outcome = { kind: 'retry', code: 'gone_at_vendor', afterMs: 0 };
+
+function concerns(error: VendorError, one: Work): boolean {
+  const list = (name: string): string[] => {
+    const value = error.context?.[name];
+    return (Array.isArray(value) ? value : [value]).filter((v) => v !== undefined).map(String);
+  };
+  return (
+    list('objectWriteTraceId').includes(one.item.reference) ||
+    list('ids').includes(one.target ?? one.item.reference) ||
+    list('ids').includes(one.item.reference)
+  );
+}
+
+/** A create whose address is held by a record without our reference: that record is the person's, and is updated by its id. */
+async function linkTaken(session: Session, creates: Work[], gate: Gate): Promise<void> {
+  const taken = creates.filter(
+    (w) => w.data?.kind === 'retry' && w.data.code === 'already_exists' && w.item.want.key !== null,
+  );
+  if (taken.length === 0) return;
+  const read = await readRecords(
+    session,
+    gate,
+    taken.map((w) => w.item.want.key ?? ''),
+    { by: 'email' },
+  );
+  if (!('ok' in read)) return;
+  const linked: Work[] = [];
+  for (const one of taken) {
+    const found = read.ok.find((r) => isOf(r, one.item, session.mapped));
+    if (found === undefined) continue;
+    const reference = found.properties[session.mapped.reference] ?? '';
+    if (reference !== '' && reference !== one.item.reference) {
+      one.data = { kind: 'ambiguous', code: 'record_of_another' };
+      continue;
+    }
+    one.target = found.id;
+    one.externalIds = [found.id];
+    linked.push(one);
+  }
+  await writeBatch(session, linked, gate, update);
+}
