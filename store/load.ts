@@ -23,6 +23,8 @@ export interface Ledger {
   presence: string | null;
   verifiedAt: string | null;
   mismatches: number;
+  dataOutcome: string | null;
+  dataField: string | null;
   consentOutcome: string | null;
 }
 
@@ -72,6 +74,8 @@ interface LedgerRow {
   presence: string | null;
   verified_at: string | null;
   mismatches: number;
+  data_outcome: string | null;
+  data_field: string | null;
   consent_outcome: string | null;
 }
 
@@ -101,7 +105,7 @@ export async function loadForDelivery(db: Db, keyring: Keyring, system: string, 
     rows<LedgerRow>(
       db,
       `select contact_id, wanted, settled, priority, look_first, distrust, data_hash, consent_hash, known_key, known_consents,
-         presence, verified_at, mismatches, consent_outcome
+         presence, verified_at, mismatches, data_outcome, data_field, consent_outcome
        from deliveries where system = ? and contact_id = any (?::uuid[])`,
       [system, ids],
     ),
@@ -180,6 +184,8 @@ export async function loadForDelivery(db: Db, keyring: Keyring, system: string, 
         presence: ledger.presence,
         verifiedAt: ledger.verified_at,
         mismatches: ledger.mismatches,
+        dataOutcome: ledger.data_outcome,
+        dataField: ledger.data_field,
         consentOutcome: ledger.consent_outcome,
       },
       externalIds: own.filter((i) => !i.former).map((i) => i.external_id),

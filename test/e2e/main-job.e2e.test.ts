@@ -278,7 +278,7 @@ test('no person is in Temporal’s histories, ids or attributes, nor in any log'
     'elsewhere.example',
   ];
   const seen: string[] = [];
-  const histories = await fetchHistories(world.temporal);
+  const histories = await fetchHistories(world);
   for (const { workflowId, json } of histories) {
     const text = `${workflowId} ${decoded(json)}`.toLowerCase();
     for (const word of people) if (text.includes(word.toLowerCase())) seen.push(`${word} in ${workflowId}`);

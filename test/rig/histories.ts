@@ -1,8 +1,11 @@
 /** Histories of a world's workflows: to look through, and to keep as fixtures for the replay tests. */
+import { execFile } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import type { Client } from '@temporalio/client';
-import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
+import { promisify } from 'node:util';
+import { findTemporal } from '../../local/temporal-binary.ts';
+import { testCacheDir } from './servers.ts';
+import type { World } from './world.ts';
 
 export const HISTORIES = resolve(import.meta.dirname, '..', 'histories');
 
@@ -12,12 +15,23 @@ export interface KeptHistory {
   json: string;
 }
 
-/** All histories of the namespace, closed runs included. */
-export async function fetchHistories(client: Client): Promise<KeptHistory[]> {
+/** All histories of the world's namespace, closed runs included, as the server's own command line shows them. */
+export async function fetchHistories(world: Pick<World, 'temporal' | 'env'>): Promise<KeptHistory[]> {
+  const path = await findTemporal({ cacheDir: testCacheDir(), say: () => undefined });
+  const place = [
+    '--address',
+    world.env['TEMPORAL_ADDRESS'] ?? '',
+    '--namespace',
+    world.env['TEMPORAL_NAMESPACE'] ?? '',
+  ];
   const found: KeptHistory[] = [];
-  for await (const { workflowId, runId, type } of client.workflow.list()) {
-    const history = await client.workflow.getHandle(workflowId, runId).fetchHistory();
-    found.push({ workflowId, type, json: historyToJSON(history) });
+  for await (const { workflowId, runId, type } of world.temporal.workflow.list()) {
+    const { stdout } = await promisify(execFile)(
+      path,
+      ['workflow', 'show', '--workflow-id', workflowId, '--run-id', runId, '--output', 'json', ...place],
+      { maxBuffer: 100_000_000 },
+    );
+    found.push({ workflowId, type, json: stdout });
   }
   return found;
 }
