@@ -177,6 +177,7 @@ export async function syncConfiguration(
 export function activityDeps(
   app: App,
   systems: ReadonlyMap<string, SystemRuntime>,
+  stopping: AbortSignal,
   wakes: Wakes = createWakes(),
 ): Deps {
   const { config } = app;
@@ -193,6 +194,7 @@ export function activityDeps(
       leaseMs: config.worker.leaseSeconds * 1000,
     },
     wakes,
+    stopping,
     log: app.log,
     brake: config.brake,
     retention: config.retention,

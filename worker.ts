@@ -38,7 +38,10 @@ async function work(app: App, connection: NativeConnection, namespace: string, o
   const { config, db, log } = app;
   const systems = await buildSystems(app);
   const changed = await syncConfiguration(app, systems);
-  const deps = activityDeps(app, systems);
+  // The SDK's runtime hears the same signals and stops the workers; this tells the drains at once.
+  const stopping = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopping.abort());
+  const deps = activityDeps(app, systems, stopping.signal);
   for (const name of await applyChangedRules(deps, changed.rulesChanged)) {
     const stored = await getSystem(db, name);
     systems.get(name)?.connector.close();

@@ -39,6 +39,8 @@ export interface Deps {
   owner: string;
   timing: Timing;
   wakes: Wakes;
+  /** Fires when the process is asked to end: drains end at their next step instead of at the end of the grace time. */
+  stopping: AbortSignal;
   log: Logger;
   brake: { maxShare: number; minimum: number };
   retention: { rules: readonly RetentionRule[]; maxShare: number };

@@ -73,6 +73,7 @@ export async function drain(deps: Deps, input: DrainInput): Promise<DrainResult>
     await setSystemState(deps.db, runtime.name, 'guarded', 'restored_database', { actor: 'lane', door: 'engine' });
     return { ...nothing('guarded'), highestSequence: input.highestSequence };
   }
+  if (deps.stopping.aborted) return nothing('shutdown');
   if (state.state === 'paused') return nothing('paused');
   if (state.state === 'scanning') return nothing('scanning');
   return new Drain(deps, runtime, sequence).run();
@@ -95,6 +96,7 @@ class Drain {
   #trouble: { code: string; afterMs: number } | null = null;
   #sequence: number;
   #reSweep = true;
+  #wake: Wake | null = null;
   readonly #totals = { verified: 0, unchanged: 0, problems: 0, retries: 0, calls: 0 };
 
   constructor(deps: Deps, runtime: SystemRuntime, sequence: number) {
@@ -108,23 +110,25 @@ class Drain {
     const context = Context.current();
     this.#token = await this.#lease();
     const ticker = setInterval(() => void this.#tick(), Math.min(HEARTBEAT_MS, timing.leaseMs / 3));
-    context.cancellationSignal.addEventListener('abort', () => this.#close('shutdown'), { once: true });
-    let wake: Wake | null = wakes.open(this.#runtime.name);
+    const shutDown = (): void => this.#close('shutdown');
+    context.cancellationSignal.addEventListener('abort', shutDown, { once: true });
+    this.#deps.stopping.addEventListener('abort', shutDown, { once: true });
+    this.#wake = wakes.open(this.#runtime.name);
     try {
       await this.#takeOver();
-      await this.#loop(wake);
+      await this.#loop(this.#wake);
       // Marked inactive first, then one more look: a change that was announced in between is not lost.
-      wake.close();
-      wake = null;
+      this.#wake.close();
       if (this.#ended === 'idle' && this.#failure === null && (await claimDue(db, this.#runtime.name, 1)).length > 0) {
-        wake = wakes.open(this.#runtime.name);
-        await this.#loop(wake);
+        this.#wake = wakes.open(this.#runtime.name);
+        await this.#loop(this.#wake);
       }
     } finally {
-      wake?.close();
+      this.#wake.close();
       this.#closing.abort();
       await Promise.all(Object.values(this.#running).flatMap((set) => [...set]));
       clearInterval(ticker);
+      this.#deps.stopping.removeEventListener('abort', shutDown);
       await releaseLease(db, this.#runtime.name, this.#token).catch(() => undefined);
     }
     if (this.#failure !== null) throw await this.#explain(this.#failure);
@@ -182,11 +186,13 @@ class Drain {
   #close(ended: DrainResult['ended']): void {
     if (!this.#closing.signal.aborted) this.#ended = ended;
     this.#closing.abort();
+    this.#wake?.ring();
   }
 
   #fail(error: unknown): void {
     this.#failure ??= error;
     this.#closing.abort();
+    this.#wake?.ring();
   }
 
   /** Batches in flight per class; urgent and live have places that bulk cannot take. */

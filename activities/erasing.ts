@@ -105,7 +105,7 @@ export async function watchErasure(deps: Deps, caseId: string, forMs: number): P
       await closeTicket(deps.db, found.contactId);
       return { done: true, systems, waitingFor };
     }
-    if (performance.now() >= until) return { done: false, systems, waitingFor };
+    if (performance.now() >= until || deps.stopping.aborted) return { done: false, systems, waitingFor };
     Context.current().heartbeat({ waitingFor });
     await Context.current().sleep(LOOK_EVERY_MS);
   }

@@ -196,7 +196,7 @@ class Demo {
         const found = await this.#look(vendor, id);
         if (found.present) return this.#fail(`${TITLE[vendor]} still holds one of them`);
       }
-      this.#line(vendor, `holds none of the ${ids.length} it had`, performance.now() - started);
+      if (ids.length > 0) this.#line(vendor, `holds none of the ${ids.length} it had`, performance.now() - started);
     }
     return true;
   }

@@ -29,7 +29,8 @@ export function pauseMs(headers: Headers, body: unknown): number {
   const policy = typeof body === 'object' && body !== null ? (body as { policyName?: unknown }).policyName : undefined;
   if (policy === 'DAILY') return DAY_PAUSE_MS;
   if (policy === 'SECONDLY') return SECOND_MS;
-  return number(headers, 'x-hubspot-ratelimit-interval-milliseconds') ?? WINDOW_MS / 5;
+  // The window rolls: a part of it is free again soon.
+  return WINDOW_MS / 5;
 }
 
 /** What an answer says of the account's limits. */

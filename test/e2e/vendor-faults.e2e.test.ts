@@ -94,6 +94,11 @@ describe.each(['hubspot', 'mailchimp', 'xero'] as const)('%s', (vendor) => {
       const fired = list.filter((f) => ids.has(f.id)).reduce((sum, f) => sum + f.fired, 0);
       if (!paused) expect(fired, 'the fault fired').toBeGreaterThan(0);
       await control(world.sandboxes[vendor], 'DELETE', '/faults');
+      if (name === 'partial' && (await problems(world)).length > 0) {
+        // The vendor blamed an item for its data and no later change has brought it forward: a person has it tried again.
+        await world.call('POST', `/v1/systems/${SYSTEM[vendor]}/retry`, {});
+        await converged(world);
+      }
 
       const [id] = await externalIds(world, person.id, vendor);
       const record = await held(world, vendor, id!);
@@ -104,11 +109,7 @@ describe.each(['hubspot', 'mailchimp', 'xero'] as const)('%s', (vendor) => {
       const all = await allHeld(world, vendor);
       const copies = all.filter((r) => JSON.stringify(r).toLowerCase().includes(created.email));
       expect(copies).toHaveLength(1);
-      const problems = await rows(
-        world.db,
-        `select data_outcome, data_code, consent_outcome from deliveries where data_outcome not in ('applied', 'unchanged')`,
-      );
-      expect(problems).toEqual([]);
+      expect(await problems(world)).toEqual([]);
     },
     90_000,
   );

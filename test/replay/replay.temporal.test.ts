@@ -23,7 +23,8 @@ beforeAll(async () => {
 }, 60_000);
 
 test('there is a stored history of every workflow', () => {
-  expect([...new Set(stored.map((name) => name.split('/')[0]))].toSorted()).toEqual(Object.keys(workflows).toSorted());
+  const types = new Set(stored.map((name) => name.split('/')[0]));
+  expect(types).toEqual(new Set(Object.keys(workflows)));
 });
 
 test.each(stored)('%s', async (name) => {

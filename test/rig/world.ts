@@ -237,21 +237,30 @@ export const OTHERS = { hubspot: 7, mailchimp: 5, xero: 6 } as const;
 
 async function seedOthers(sandboxes: Record<Vendor, Sandbox>): Promise<void> {
   const numbers = (n: number): number[] => Array.from({ length: n }, (_, at) => at + 1);
-  await control(sandboxes.hubspot, 'POST', '/records', [
-    ...numbers(OTHERS.hubspot).map((n) => ({
+  await control(
+    sandboxes.hubspot,
+    'POST',
+    '/records',
+    numbers(OTHERS.hubspot).map((n) => ({
       properties: { email: `other${n}@elsewhere.example`, firstname: 'Other', lastname: `Person ${n}` },
     })),
-  ]);
-  await control(sandboxes.mailchimp, 'POST', '/records', [
-    ...numbers(OTHERS.mailchimp).map((n) => ({
+  );
+  await control(
+    sandboxes.mailchimp,
+    'POST',
+    '/records',
+    numbers(OTHERS.mailchimp).map((n) => ({
       email_address: `other${n}@elsewhere.example`,
       status: n === 1 ? 'unsubscribed' : 'subscribed',
       merge_fields: { FNAME: 'Other', LNAME: `Person ${n}` },
     })),
-  ]);
-  await control(sandboxes.xero, 'POST', '/records', [
-    ...numbers(OTHERS.xero).map((n) => ({ Name: `Other Company ${n}`, EmailAddress: `other${n}@elsewhere.example` })),
-  ]);
+  );
+  await control(
+    sandboxes.xero,
+    'POST',
+    '/records',
+    numbers(OTHERS.xero).map((n) => ({ Name: `Other Company ${n}`, EmailAddress: `other${n}@elsewhere.example` })),
+  );
 }
 
 /** One call of a sandbox's control port. */
