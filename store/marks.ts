@@ -82,6 +82,29 @@ export async function takeRechecks(db: Db, system: string): Promise<number> {
   });
 }
 
+/**
+ * After a restore the ledger is as old as the backup: what it believes to be there is read before it is relied on. Rows that a
+ * writer holds are due anyway when the writer commits; they are tried again, not waited for.
+ */
+export async function distrustAll(db: Db, system: string): Promise<number> {
+  let distrusted = 0;
+  for (let empty = 0; empty < 5;) {
+    const { n } = await oneRow<{ n: number }>(
+      db,
+      `with chosen as (
+         select contact_id from deliveries where system = ? and not distrust
+         limit 2000 for no key update skip locked),
+       changed as (
+         update deliveries d set distrust = true from chosen where d.system = ? and d.contact_id = chosen.contact_id returning 1)
+       select count(*)::integer as n from changed`,
+      [system, system],
+    );
+    distrusted += n;
+    if (n === 0) empty += 1;
+  }
+  return distrusted;
+}
+
 /** Pairs of contact and system that have no ledger row yet (a new system, a disabled trigger). @returns how many were added */
 export async function addMissingPairs(db: Db, limit = 5000): Promise<number> {
   const { added } = await oneRow<{ added: number }>(

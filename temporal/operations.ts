@@ -6,7 +6,7 @@ import type { Operations } from './asked.ts';
 import { OperationRefused } from './asked.ts';
 import { appendAudit } from '../store/audit.ts';
 import type { Db } from '../store/db.ts';
-import { retryDeliveries } from '../store/marks.ts';
+import { distrustAll, retryDeliveries } from '../store/marks.ts';
 import { getRun, startRun } from '../store/runs.ts';
 import { getSystem, listSystems, noteError, setSystemState } from '../store/systems.ts';
 import { erasureId, laneId, reconciliationId, retentionId } from '../workflows/contracts/index.ts';
@@ -25,6 +25,13 @@ export function createOperations({ db, client, namespace, uiUrl }: OperationsOpt
 
   async function wake(system: string): Promise<void> {
     await wakeLane(client, system);
+  }
+
+  async function reconcile(system: string, actor: string): Promise<string> {
+    const runId = await startRun(db, 'reconciliation', system, randomUUID());
+    await appendAudit(db, { kind: 'run.started', ...writer(actor), system, detail: { run: runId } });
+    await startReconciliation(client, system, runId);
+    return runId;
   }
 
   async function runWorkflow(runId: string): Promise<string> {
@@ -66,10 +73,13 @@ export function createOperations({ db, client, namespace, uiUrl }: OperationsOpt
           .getHandle(laneId(system))
           .terminate('an operator accepted the restored database')
           .catch(() => undefined);
+        await distrustAll(db, system);
       }
       await setSystemState(db, system, found.scanCompletedAt === null ? 'scanning' : 'open', null, writer(actor));
       await noteError(db, system, null);
       await wake(system);
+      // What the ledger believes to be there is as old as the backup: everything is read and compared again.
+      if (found.state === 'guarded') await reconcile(system, actor);
     },
     async retry(asked, actor) {
       const marked = await retryDeliveries(db, asked);
@@ -94,10 +104,7 @@ export function createOperations({ db, client, namespace, uiUrl }: OperationsOpt
     async startReconciliation(system, actor) {
       if ((await getSystem(db, system)) === undefined)
         throw new OperationRefused('not_found', 'There is no such system.');
-      const runId = await startRun(db, 'reconciliation', system, randomUUID());
-      await appendAudit(db, { kind: 'run.started', ...writer(actor), system, detail: { run: runId } });
-      await startReconciliation(client, system, runId);
-      return runId;
+      return reconcile(system, actor);
     },
     async decideRun(runId, decisionId) {
       await decided(await runWorkflow(runId), decisionId);

@@ -6,12 +6,14 @@ import { row, rows } from '../../store/db.ts';
 import { sealAudit, verifyAudit } from '../../store/audit.ts';
 import { addPerson, allHeld, externalIds, held } from '../rig/people.ts';
 import { control, converged, createWorld, eventually, SYSTEM } from '../rig/world.ts';
-import type { World } from '../rig/world.ts';
+import type { WorkerProcess, World } from '../rig/world.ts';
 
 let world: World;
+let worker: WorkerProcess;
 
 beforeAll(async () => {
   world = await createWorld();
+  worker = await world.startWorker();
 }, 120_000);
 
 afterAll(async () => {
@@ -20,11 +22,10 @@ afterAll(async () => {
 
 describe.each([
   ['hubspot', '/contacts/batch/(create|upsert)', 'POST'],
-  ['mailchimp', '/lists/aud-main', 'POST'],
-  ['xero', '/Contacts', 'POST'],
+  ['mailchimp', '/members/', 'PUT'],
+  ['xero', '/Contacts', 'PUT'],
 ] as const)('the worker is killed between the commit at %s and the ledger', (vendor, path, method) => {
   test('the person is there once, and progress goes on within 10 seconds', async () => {
-    const first = await world.startWorker();
     await eventually('the lane is open', async () =>
       row(world.db, `select 1 from systems where name = ? and state = 'open'`, [SYSTEM[vendor]]),
     );
@@ -40,11 +41,12 @@ describe.each([
       const list = (Array.isArray(faults) ? faults : (faults.faults ?? [])) as { id: string; fired: number }[];
       return list.some((f) => f.id === made.id && f.fired === 1);
     });
+
     const open = await rows(world.db, 'select 1 from calls where system = ?', [SYSTEM[vendor]]);
     expect(open.length).toBeGreaterThan(0);
-    await first.kill9();
+    await worker.kill9();
     await control(world.sandboxes[vendor], 'DELETE', '/faults');
-    await world.startWorker();
+    worker = await world.startWorker();
     const startedAt = performance.now();
     await eventually('the person is read back', async () =>
       row(
@@ -157,37 +159,7 @@ test('refused credentials pause the lane once, keep the backlog, and a resume go
   expect((await held(world, 'hubspot', id!))?.properties['lastname']).toBe('While-Revoked');
 });
 
-test('a database that shows an older ledger opens no lane until somebody answers', async () => {
-  // As after a restore: the sequence is behind what the lane has seen.
-  await rows(world.db, `select setval('audit_id_seq', (select max(id) from audit) + 100000)`);
-  const person = await addPerson(world, 'Ahead', 'Of-Restore');
-  await eventually('the lane has seen the high sequence', async () => {
-    const status = await world.temporal.workflow.getHandle(`lane/${SYSTEM.xero}`).query('status');
-    return typeof status === 'string';
-  });
-  await sleep(4_000);
-  await rows(world.db, `delete from audit where id > 0 and false`);
-  await rows(world.db, `alter table audit disable trigger user`);
-  await rows(world.db, `delete from audit where id > (select max(entry_id) from audit_chain) + 50000`);
-  await rows(world.db, `alter table audit enable trigger user`);
-  await rows(world.db, `select setval('audit_id_seq', (select max(id) from audit))`);
-  await rows(world.db, `update contacts set family_name = 'Not-Yet' where id = ?`, [person.id]);
-  await eventually('the lane is guarded', async () =>
-    row(world.db, `select 1 from systems where name = ? and state = 'guarded'`, [SYSTEM.xero]),
-  );
-  const refused = await world.call('POST', `/v1/systems/${SYSTEM.xero}/resume`, {});
-  expect(refused.status).toBe(409);
-  for (const system of Object.values(SYSTEM)) {
-    await eventually('guarded or open', async () => {
-      const answer = await world.call('POST', `/v1/systems/${system}/resume`, { acceptRestore: true });
-      return answer.status < 300;
-    });
-  }
-  await converged(world, 60_000);
-}, 120_000);
-
 test('the audit log verifies after all of it', async () => {
   while ((await sealAudit(world.db)) > 0);
-  const verdict = await verifyAudit(world.db);
-  expect(verdict.problem?.kind ?? 'none').toMatch(/none|removed/u);
+  expect(await verifyAudit(world.db)).toMatchObject({ ok: true });
 });

@@ -14,7 +14,10 @@ const WRITES: Record<Vendor, { method: string; path: string }[]> = {
     { method: 'PUT', path: '/members/' },
     { method: 'PATCH', path: '/members/' },
   ],
-  xero: [{ method: 'POST', path: '/Contacts' }],
+  xero: [
+    { method: 'PUT', path: '/Contacts' },
+    { method: 'POST', path: '/Contacts' },
+  ],
 };
 
 const FAULTS: { name: string; params?: Record<string, unknown> }[] = [
