@@ -1,77 +1,77 @@
-/** The `plumbline` command: roles of a running installation. */
-import { Command } from 'commander';
-import { loadConfig, readEnvironment } from '../config/index.ts';
+/** The `plumbline` command. Each group of commands is loaded when it is asked for, so that help is quick. */
+import { Command, CommanderError } from 'commander';
+import { adoptLocalEnvironment } from '../config/environment.ts';
+import { CommandProblem, EXIT } from './exit-codes.ts';
 
-const program = new Command('plumbline').description('One contact record, true everywhere.');
+const GROUPS: Record<string, () => Promise<(program: Command) => void>> = {
+  'worker api migrate sandbox config key': async () => (await import('./commands/roles.ts')).addRoles,
+  status: async () => (await import('./commands/status.ts')).addStatus,
+  contact: async () => (await import('./commands/contact.ts')).addContact,
+  consent: async () => (await import('./commands/consent.ts')).addConsent,
+  erasure: async () => (await import('./commands/erasure.ts')).addErasure,
+  'retention reconcile': async () => (await import('./commands/runs.ts')).addRuns,
+  'pause resume retry problems plan': async () => (await import('./commands/systems.ts')).addSystems,
+  audit: async () => (await import('./commands/audit.ts')).addAudit,
+  import: async () => (await import('./commands/import.ts')).addImport,
+};
 
-program
-  .command('worker')
-  .description('run lanes, cases and runs')
-  .action(async () => {
-    const { runWorker } = await import('../worker.ts');
-    await runWorker(() => process.stdout.write('worker ready\n'));
-  });
+/** The whole programme, or only the group of one command. */
+export async function buildProgram(only?: string): Promise<Command> {
+  const program = new Command('plumbline')
+    .description('One contact record, true everywhere.')
+    .showSuggestionAfterError()
+    .configureHelp({ helpWidth: 80 })
+    .exitOverride()
+    .addHelpText(
+      'after',
+      `\nExit codes: ${EXIT.ok} done, ${EXIT.problem} a problem was found, ${EXIT.usage} the command line makes no sense,\n${EXIT.unavailable} something needed is out of reach, ${EXIT.refused} not there or not possible.`,
+    );
+  const groups = Object.entries(GROUPS);
+  const wanted = groups.filter(([names]) => only === undefined || names.split(' ').includes(only));
+  for (const [, load] of wanted.length > 0 ? wanted : groups) (await load())(program);
+  return program;
+}
 
-program
-  .command('api')
-  .description('serve the HTTP API')
-  .action(async () => {
-    const [{ openApp }, { buildApi }] = await Promise.all([import('../app.ts'), import('../api/server.ts')]);
-    const app = await openApp('api');
-    const api = buildApi({
-      db: app.db,
-      keyring: app.keyring,
-      config: app.config,
-      operations: app.operations,
-      log: app.log,
-    });
-    const url = await api.listen({
-      host: app.config.api.host,
-      port: app.environment.ports['api'] ?? app.config.api.port,
-    });
-    process.stdout.write(`api ready ${url}\n`);
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-      process.once(signal, () => void api.close().then(() => app.close()));
-    }
-  });
+/** What goes wrong, as a plain sentence and an exit code; a defect keeps its stack. */
+function explain(error: unknown): { text: string; code: number } {
+  if (error instanceof CommanderError) return { text: '', code: error.exitCode === 0 ? EXIT.ok : EXIT.usage };
+  if (error instanceof CommandProblem) return { text: error.message, code: error.exitCode };
+  if (!(error instanceof Error)) return { text: String(error), code: EXIT.problem };
+  const code = 'code' in error ? String(error.code) : '';
+  if (['StartProblem', 'ConfigProblem', 'SecretMissing', 'EnvironmentProblem', 'PlainError'].includes(error.name)) {
+    return { text: error.message, code: EXIT.unavailable };
+  }
+  if (['OperationRefused', 'FileProblem', 'KeyRefused', 'ContactRefused'].includes(error.name)) {
+    return { text: error.message, code: EXIT.refused };
+  }
+  if (['ECONNREFUSED', 'ENOTFOUND', 'ETIMEDOUT', 'EHOSTUNREACH'].includes(code)) {
+    return {
+      text: `The database cannot be reached (${code}). Is it running, and is DATABASE_URL right?`,
+      code: EXIT.unavailable,
+    };
+  }
+  if (code === '28P01' || code === '28000')
+    return { text: 'The database refuses the sign-in of DATABASE_URL.', code: EXIT.unavailable };
+  if (code === '3D000') return { text: 'The database of DATABASE_URL does not exist.', code: EXIT.unavailable };
+  if (code === '22P02') return { text: 'That is no id.', code: EXIT.usage };
+  if (code === 'EADDRINUSE')
+    return { text: 'The port is in use. Choose another one (PLUMBLINE_PORT_API).', code: EXIT.unavailable };
+  if (error.name === 'ServiceError' || error.name === 'TransportError') {
+    return { text: 'Temporal does not answer. Is it running, and is TEMPORAL_ADDRESS right?', code: EXIT.unavailable };
+  }
+  return { text: error.stack ?? error.message, code: EXIT.problem };
+}
 
-program
-  .command('migrate')
-  .description('bring the schema up to date')
-  .action(async () => {
-    const [{ openDatabase }, { migrate }] = await Promise.all([import('../app.ts'), import('../store/migrate.ts')]);
-    const { db } = await openDatabase('migrate');
-    const ran = await migrate(db);
-    process.stdout.write(ran.length === 0 ? 'The schema is up to date.\n' : `${ran.join('\n')}\n`);
-    await db.destroy();
-  });
-
-program
-  .command('sandbox <vendor>')
-  .description('play a vendor')
-  .requiredOption('--port <n>', 'port of its API', Number)
-  .requiredOption('--control-port <n>', 'port of its control', Number)
-  .option('--data <file>', 'keep its state here')
-  .action(async (vendor: string, options: { port: number; controlPort: number; data?: string }) => {
-    const { runSandbox } = await import('../sandboxes/main.ts');
-    await runSandbox(vendor, {
-      port: options.port,
-      controlPort: options.controlPort,
-      ...(options.data === undefined ? {} : { dataFile: options.data }),
-    });
-  });
-
-program
-  .command('config')
-  .command('check')
-  .action(async () => {
-    await loadConfig(readEnvironment().configPath);
-    process.stdout.write('The configuration is sound.\n');
-  });
-
-try {
-  await program.parseAsync();
-} catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
+if (process.argv[1] === import.meta.filename) {
+  try {
+    adoptLocalEnvironment();
+    const program = await buildProgram(process.argv[2]);
+    await program.parseAsync();
+    // A role that ended leaves pooled sockets behind for a while; everything of ours is closed by now.
+    process.exit(process.exitCode ?? EXIT.ok);
+  } catch (error) {
+    const { text, code } = explain(error);
+    if (text !== '') process.stderr.write(`${text}\n`);
+    process.exit(code);
+  }
 }

@@ -1,5 +1,8 @@
 /** Everything that Plumbline reads from its environment, in one place; Temporal's own variables are read by its SDK. */
 
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
 export type Env = Readonly<Record<string, string | undefined>>;
 
 export interface Environment {
@@ -70,4 +73,24 @@ export function variable(name: string, env: Env = process.env): string | undefin
 
 function set(value: string | undefined): string | undefined {
   return value === undefined || value === '' ? undefined : value;
+}
+
+/** Where `npm start` notes how its parts are reached, inside its data folder; for commands on the same machine. */
+export const LOCAL_ENVIRONMENT_FILE = 'environment.json';
+
+/**
+ * Takes what `npm start` noted into the environment, where the environment says nothing of a database itself. What is set already stays.
+ * @returns true when something was taken
+ */
+export function adoptLocalEnvironment(env: Record<string, string | undefined> = process.env): boolean {
+  if (set(env['DATABASE_URL']) !== undefined) return false;
+  const file = join(set(env['PLUMBLINE_DATA_DIR']) ?? '.plumbline', LOCAL_ENVIRONMENT_FILE);
+  let noted: Record<string, string>;
+  try {
+    noted = JSON.parse(readFileSync(file, 'utf8')) as Record<string, string>;
+  } catch {
+    return false;
+  }
+  for (const [name, value] of Object.entries(noted)) env[name] ??= value;
+  return true;
 }

@@ -1,4 +1,5 @@
 /** The configuration: what other folders may use of it. */
+export { adoptLocalEnvironment, LOCAL_ENVIRONMENT_FILE } from './environment.ts';
 export { baseUrlVariable, EnvironmentProblem, LOG_LEVELS, readEnvironment, variable } from './environment.ts';
 export type { Env, Environment, LogLevel } from './environment.ts';
 export { checkConfig, loadConfig } from './load.ts';

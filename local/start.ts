@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { baseUrlVariable, readEnvironment, variable } from '../config/index.ts';
+import { baseUrlVariable, LOCAL_ENVIRONMENT_FILE, readEnvironment, variable } from '../config/index.ts';
 import { openDb } from '../store/db.ts';
 import type { Db } from '../store/db.ts';
 import { createKey, revokeKey } from '../store/api-keys.ts';
@@ -129,6 +129,8 @@ async function bringUp(
       await bringSandbox(supervisor, dataDir, vendor, ports);
     }
     say('Sandboxes of HubSpot, Mailchimp and Xero: ready.');
+    // For the command line on this machine.
+    writeFileSync(join(dataDir, LOCAL_ENVIRONMENT_FILE), JSON.stringify(env, null, 2), { mode: 0o600 });
     const apiKey = await demoKey(db, dataDir);
     await bringRole(supervisor, dataDir, 'worker', env, { line: /worker ready/ });
     await bringRole(supervisor, dataDir, 'api', env, { url: `http://127.0.0.1:${ports.api}/ready` });
@@ -276,6 +278,7 @@ function sayWhere(place: Place, say: Say): void {
   say('Running. Ctrl-C stops everything in order.');
   if (place.temporalUi !== null) say(`  Temporal Web UI     ${place.temporalUi}/namespaces/plumbline/workflows`);
   say(`  API documentation   ${place.apiUrl}/docs   (key: ${place.apiKeyFile})`);
+  say('  Command line        npm run -s plumbline -- status   (and --help)');
   for (const vendor of VENDORS) say(`  ${`${vendor} sandbox`.padEnd(19)} ${place.sandboxes[vendor].control}/`);
 }
 

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { appendAudit } from '../../store/audit.ts';
 import { recipients } from '../../store/recipients.ts';
 import { actorOf } from '../auth.ts';
-import { csvLine } from '../csv.ts';
+import { csvLine } from '../../domain/csv-line.ts';
 import type { Api, DoorDeps } from '../deps.ts';
 import { Problem } from '../errors.ts';
 import { describe } from '../problem-handler.ts';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { parse } from 'csv-parse/sync';
 import { expect, test } from 'vitest';
-import { csvCell, csvLine } from '../../api/csv.ts';
+import { csvCell, csvLine } from '../../domain/csv-line.ts';
 
 test.each(['=1+1', '+49 30 1', '-1', '@SUM(A1)', '\t=1', '\r=1', '＝1', '＠x', '|calc', '%0A'])(
   'the risky start of %j becomes text',

@@ -1,0 +1,143 @@
+/** The parts of a running installation, each by itself. */
+import type { Command } from 'commander';
+import { CommandProblem, EXIT } from '../exit-codes.ts';
+import { print, printJson } from '../ui/text.ts';
+
+export function addRoles(program: Command): void {
+  program
+    .command('worker')
+    .description('run lanes, cases and runs until stopped')
+    .action(async () => {
+      const { runWorker } = await import('../../worker.ts');
+      await runWorker(() => print('worker ready'));
+    });
+
+  program
+    .command('api')
+    .description('serve the HTTP API until stopped')
+    .action(async () => {
+      const [{ openApp }, { buildApi }] = await Promise.all([import('../../app.ts'), import('../../api/server.ts')]);
+      const app = await openApp('api');
+      const { config, environment, db, keyring, operations, log } = app;
+      const api = buildApi({ db, keyring, config, operations, log });
+      const port = environment.ports['api'] ?? config.api.port;
+      print(`api ready ${await api.listen({ host: config.api.host, port })}`);
+      await new Promise<void>((stop) => {
+        for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop());
+      });
+      await api.close();
+      await app.close();
+    });
+
+  program
+    .command('migrate')
+    .description('bring the database schema up to date')
+    .option('--down', 'undo everything: all data are lost')
+    .option('--yes-lose-all-data', 'needed with --down')
+    .action(async (options: { down?: boolean; yesLoseAllData?: boolean }) => {
+      const [{ openDatabase }, { migrate, migrateDown }] = await Promise.all([
+        import('../../app.ts'),
+        import('../../store/migrate.ts'),
+      ]);
+      if (options.down === true && options.yesLoseAllData !== true) {
+        throw new CommandProblem('This deletes every table of Plumbline. Say so with --yes-lose-all-data.', EXIT.usage);
+      }
+      const { db } = await openDatabase('migrate');
+      try {
+        const ran = options.down === true ? await migrateDown(db) : await migrate(db);
+        print(
+          ran.length === 0
+            ? 'The schema is up to date.'
+            : ran.map((name) => `${options.down ? 'undone' : 'ran'} ${name}`).join('\n'),
+        );
+      } finally {
+        await db.destroy();
+      }
+    });
+
+  program
+    .command('sandbox')
+    .argument('<vendor>', 'hubspot, mailchimp or xero')
+    .description('play a vendor until stopped')
+    .requiredOption('--port <n>', 'port of its API', Number)
+    .requiredOption('--control-port <n>', 'port of its control', Number)
+    .option('--data <file>', 'keep its state in this file')
+    .action(async (vendor: string, options: { port: number; controlPort: number; data?: string }) => {
+      const { runSandbox } = await import('../../sandboxes/main.ts');
+      const { port, controlPort, data } = options;
+      await runSandbox(vendor, { port, controlPort, ...(data === undefined ? {} : { dataFile: data }) });
+    });
+
+  const config = program.command('config').description('the configuration file');
+  config
+    .command('check')
+    .argument('[file]', 'default: PLUMBLINE_CONFIG or plumbline.yaml')
+    .description('report every mistake at once, missing secrets included')
+    .option('--json', 'as JSON')
+    .action(async (file: string | undefined, options: { json?: boolean }) => {
+      const { checkConfig, formatProblem, readEnvironment } = await import('../../config/index.ts');
+      const problems = await checkConfig(file ?? readEnvironment().configPath);
+      if (options.json === true) printJson(problems);
+      else if (problems.length === 0) print('The configuration is sound.');
+      else for (const problem of problems) print(formatProblem(problem));
+      if (problems.length > 0) process.exitCode = EXIT.problem;
+    });
+  config
+    .command('print')
+    .description('what the programme takes from it, without secrets')
+    .action(async () => {
+      const { loadConfig, readEnvironment, redacted } = await import('../../config/index.ts');
+      print(redacted(await loadConfig(readEnvironment().configPath)));
+    });
+
+  const key = program.command('key').description('keys of the HTTP API');
+  key
+    .command('create')
+    .description('make a key; it is shown once')
+    .requiredOption('--name <name>', 'what it is for')
+    .requiredOption('--role <role>', 'reader, writer, operator, lead or admin')
+    .option('--expires <day>', 'YYYY-MM-DD')
+    .action(async (options: { name: string; role: string; expires?: string }) => {
+      const { withApp } = await import('../with-app.ts');
+      const { createKey, ROLES } = await import('../../store/api-keys.ts');
+      const role = ROLES.find((r) => r === options.role);
+      if (role === undefined) throw new CommandProblem(`The role is one of ${ROLES.join(', ')}.`, EXIT.usage);
+      await withApp(async ({ db }) => {
+        print(await createKey(db, { name: options.name, role, expiresAt: options.expires ?? null }));
+      });
+    });
+  key
+    .command('list')
+    .description('names, roles, expiry')
+    .option('--json', 'as JSON')
+    .action(async (options: { json?: boolean }) => {
+      const [{ withApp }, { listKeys }, { moment, table }] = await Promise.all([
+        import('../with-app.ts'),
+        import('../../store/api-keys.ts'),
+        import('../ui/text.ts'),
+      ]);
+      await withApp(async ({ db }) => {
+        const keys = await listKeys(db);
+        if (options.json === true) printJson(keys);
+        else
+          table(
+            ['name', 'role', 'made', 'expires', 'revoked'],
+            keys.map((k) => [k.name, k.role, moment(k.createdAt), moment(k.expiresAt), moment(k.revokedAt)]),
+          );
+      });
+    });
+  key
+    .command('revoke')
+    .argument('<name>')
+    .description('refuse a key from now on')
+    .action(async (name: string) => {
+      const [{ withApp }, { revokeKey }] = await Promise.all([
+        import('../with-app.ts'),
+        import('../../store/api-keys.ts'),
+      ]);
+      await withApp(async ({ db }) => {
+        if (!(await revokeKey(db, name))) throw new CommandProblem('There is no such key, or it was revoked before.');
+        print('Revoked.');
+      });
+    });
+}

@@ -1,0 +1,86 @@
+/** How it stands: systems, cases by deadline, audit. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Command } from 'commander';
+import type { App } from '../../app.ts';
+import { listCases } from '../../store/cases.ts';
+import { oneRow } from '../../store/db.ts';
+import { backlog, budgetUse, listSystems } from '../../store/systems.ts';
+import { duration, paint, print, printJson, table } from '../ui/text.ts';
+import { withApp } from '../with-app.ts';
+
+const WATCH_MS = 2_000;
+
+export function addStatus(program: Command): void {
+  program
+    .command('status')
+    .description('systems, backlog, problems, cases with deadlines')
+    .option('--watch', 'again every two seconds')
+    .option('--json', 'as JSON')
+    .addHelpText('after', '\nExample:\n  plumbline status --watch')
+    .action(async (options: { watch?: boolean; json?: boolean }) => {
+      await withApp(async (app) => {
+        for (;;) {
+          const now = await read(app);
+          if (options.json === true) printJson(now);
+          else show(now, options.watch === true);
+          if (options.watch !== true) return;
+          await sleep(WATCH_MS);
+        }
+      });
+    });
+}
+
+type Status = Awaited<ReturnType<typeof read>>;
+
+async function read({ db }: App) {
+  const systems = await Promise.all(
+    (await listSystems(db)).map(async (system) => ({
+      name: system.name,
+      state: system.state,
+      code: system.stateCode,
+      lastError: system.lastError,
+      ...(await backlog(db, system.name)),
+      budget: (await budgetUse(db, system.account)) ?? null,
+    })),
+  );
+  const cases = await listCases(db, { open: true, limit: 20 });
+  const counts = await oneRow<{ contacts: number; unsealed: number }>(
+    db,
+    `select (select count(*) from contacts where state = 'active')::integer as contacts,
+       (select count(*) from audit a where not exists (select 1 from audit_chain c where c.entry_id = a.id)
+         and a.id > coalesce((select max(entry_id) from audit_chain), 0))::integer as unsealed`,
+  );
+  return { ...counts, systems, cases };
+}
+
+function show(now: Status, clear: boolean): void {
+  if (clear && process.stdout.isTTY) process.stdout.write('\u001b[2J\u001b[H');
+  print(`${now.contacts} contacts; ${now.unsealed} audit entries wait for their seal`);
+  print();
+  table(
+    ['system', 'state', 'due', 'urgent', 'oldest', 'problems', 'day used'],
+    now.systems.map((s) => [
+      s.name,
+      s.code === null ? s.state : `${s.state} (${s.code})`,
+      s.due,
+      s.urgent,
+      duration(s.oldestSeconds),
+      s.problems,
+      s.budget === null || s.budget.perDay === null
+        ? '–'
+        : `${Math.round((100 * s.budget.dayUsed) / s.budget.perDay)} %`,
+    ]),
+  );
+  for (const { name, lastError } of now.systems)
+    if (lastError !== null) print(paint('yellow', `${name}: ${lastError}`));
+  if (now.cases.length === 0) return;
+  print();
+  table(
+    ['open case', 'state', 'deadline', 'days left'],
+    now.cases.map((c) => [c.id, c.state, c.deadline.slice(0, 10), daysLeft(c.deadline)]),
+  );
+}
+
+export function daysLeft(deadline: string): number {
+  return Math.floor((Date.parse(deadline) - Date.now()) / 86_400_000);
+}

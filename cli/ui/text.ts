@@ -1,0 +1,55 @@
+/** What commands print: tables that fit 80 columns, colour only on a terminal. */
+import { styleText } from 'node:util';
+
+const WIDTH = 80;
+
+type Style = 'bold' | 'dim' | 'red' | 'yellow' | 'green';
+
+export function paint(style: Style, text: string): string {
+  return process.stdout.isTTY ? styleText(style, text) : text;
+}
+
+export function print(line = ''): void {
+  process.stdout.write(`${line}\n`);
+}
+
+export function printJson(value: unknown): void {
+  print(JSON.stringify(value, null, 2));
+}
+
+function cut(text: string, width: number): string {
+  return text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`;
+}
+
+/** A table; the widest columns are cut so that a line fits. */
+export function table(head: string[], lines: (string | number | null)[][]): void {
+  const cells = lines.map((line) => line.map((cell) => (cell === null ? '–' : String(cell))));
+  const widths = head.map((title, at) => Math.max(title.length, ...cells.map((line) => (line[at] ?? '').length)));
+  const gaps = 2 * (head.length - 1);
+  while (widths.reduce((sum, w) => sum + w, 0) + gaps > WIDTH) {
+    const widest = widths.indexOf(Math.max(...widths));
+    if ((widths[widest] ?? 0) <= 6) break;
+    widths[widest] = (widths[widest] ?? 0) - 1;
+  }
+  const line = (row: string[]): string =>
+    row
+      .map((cell, at) => cut(cell, widths[at] ?? 0).padEnd(widths[at] ?? 0))
+      .join('  ')
+      .trimEnd();
+  print(paint('bold', line(head)));
+  for (const row of cells) print(line(row));
+}
+
+/** Minutes, hours or days of a number of seconds. */
+export function duration(seconds: number | null): string {
+  if (seconds === null) return '–';
+  if (seconds < 120) return `${seconds} s`;
+  if (seconds < 7_200) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 172_800) return `${Math.round(seconds / 3_600)} h`;
+  return `${Math.round(seconds / 86_400)} d`;
+}
+
+/** Date and time to the second, UTC. */
+export function moment(iso: string | null): string {
+  return iso === null ? '–' : `${iso.slice(0, 10)} ${iso.slice(11, 19)}`;
+}
