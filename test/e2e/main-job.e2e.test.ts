@@ -5,6 +5,7 @@ import { rows } from '../../store/db.ts';
 import { verifyAudit, sealAudit } from '../../store/audit.ts';
 import { decoded, fetchHistories, keepHistories } from '../rig/histories.ts';
 import { addPerson, allHeld, externalIds, held, othersHeld } from '../rig/people.ts';
+import { startChanges } from '../../temporal/starters.ts';
 import { control, converged, createWorld, eventually, OTHERS, SYSTEM } from '../rig/world.ts';
 import type { World } from '../rig/world.ts';
 
@@ -250,6 +251,23 @@ test('an unsubscription at the vendor found by the night’s run becomes a withd
   expect((await held(world, 'hubspot', hubspot!))?._subscriptions?.['1001']).toBe('UNSUBSCRIBED');
 });
 
+test('a complaint at the vendor is found by the five-minute reading of changes, long before the night', async () => {
+  const person = await addPerson(world, 'Maria', 'Agnesi');
+  const [mailchimp] = await externalIds(world, person.id, 'mailchimp');
+  await control(world.sandboxes.mailchimp, 'PATCH', `/records/${encodeURIComponent(mailchimp!)}`, {
+    status: 'unsubscribed',
+    unsubscribe_reason: 'spam complaint',
+    by: 'person',
+  });
+  await startChanges(world.temporal, SYSTEM.mailchimp, 'changes/by-hand');
+  await world.temporal.workflow.getHandle('changes/by-hand').result();
+  await converged(world);
+  const consents = await world.call('GET', `/v1/contacts/${person.id}/consents`);
+  expect((consents.body['consents'] as Record<string, { state: string }>)['newsletter']?.state).toBe('withdrawn');
+  const [hubspot] = await externalIds(world, person.id, 'hubspot');
+  expect((await held(world, 'hubspot', hubspot!))?._subscriptions?.['1001']).toBe('UNSUBSCRIBED');
+});
+
 async function reconcile(vendor: 'hubspot' | 'mailchimp' | 'xero'): Promise<Record<string, number>> {
   const started = await world.call('POST', `/v1/systems/${SYSTEM[vendor]}/reconcile`, {});
   const runId = String(started.body['runId'] ?? started.body['id']);
@@ -274,6 +292,7 @@ test('no person is in Temporal’s histories, ids or attributes, nor in any log'
     'Goedel',
     'Noether',
     'Kovalevskaya',
+    'Agnesi',
     'example.com',
     'elsewhere.example',
   ];
