@@ -66,6 +66,8 @@ export function addRoles(program: Command): void {
       const { runSandbox } = await import('../../sandboxes/main.ts');
       const { port, controlPort, data } = options;
       await runSandbox(vendor, { port, controlPort, ...(data === undefined ? {} : { dataFile: data }) });
+      // It ends the process itself when a signal has made it write its state.
+      await new Promise(() => undefined);
     });
 
   const config = program.command('config').description('the configuration file');

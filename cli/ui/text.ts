@@ -21,14 +21,18 @@ function cut(text: string, width: number): string {
   return text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`;
 }
 
-/** A table; the widest columns are cut so that a line fits. */
+const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/u;
+
+/** A table; the widest columns are cut so that a line fits, but never one of ids: they are there to be copied. */
 export function table(head: string[], lines: (string | number | null)[][]): void {
   const cells = lines.map((line) => line.map((cell) => (cell === null ? '–' : String(cell))));
   const widths = head.map((title, at) => Math.max(title.length, ...cells.map((line) => (line[at] ?? '').length)));
   const gaps = 2 * (head.length - 1);
+  const whole = head.map((_title, at) => cells.some((line) => ID.test(line[at] ?? '')));
   while (widths.reduce((sum, w) => sum + w, 0) + gaps > WIDTH) {
-    const widest = widths.indexOf(Math.max(...widths));
-    if ((widths[widest] ?? 0) <= 6) break;
+    const cuttable = widths.map((width, at) => (whole[at] === true ? 0 : width));
+    const widest = cuttable.indexOf(Math.max(...cuttable));
+    if ((cuttable[widest] ?? 0) <= 6) break;
     widths[widest] = (widths[widest] ?? 0) - 1;
   }
   const line = (row: string[]): string =>
