@@ -87,7 +87,10 @@ async function work(app: App, connection: NativeConnection, namespace: string, o
       retention: config.schedules.retention,
       changesEverySeconds: config.schedules.changesEverySeconds,
     },
-    systems: [...systems.values()].map((s) => ({ name: s.name, changes: s.capabilities.changes })),
+    systems: [...systems.values()].map((s) => ({
+      name: s.name,
+      changes: s.capabilities.changes && s.capabilities.consents,
+    })),
     everyMs: 10_000,
   });
   log.info({ systems: [...systems.keys()] }, 'The worker is ready');

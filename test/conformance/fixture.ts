@@ -62,9 +62,9 @@ export async function startBench(facts: Facts): Promise<Bench> {
     settings: { latencyMs: 0, limits: false, searchLagMs: 0 },
   });
   let saved: SavedTokens | null = null;
-  const { create } = await connectorModule(facts.vendor);
+  const connectors = await connectorModule(facts.vendor);
   const { given, family, email } = facts.fields;
-  const connector = create({
+  const connector = connectors.create({
     system: 'conformance',
     baseUrl: sandbox.url,
     settings: facts.settings,

@@ -267,75 +267,76 @@ export function conformance(facts: Facts): void {
       });
     });
 
-    describe.runIf(facts.consentTarget !== null)('consent', () => {
-      test('a rectification never touches it', async () => {
-        for (const consent of ['subscribed', 'unsubscribed'] as const) {
-          const { item, id } = await make({ consent: 'subscribed' });
-          if (consent === 'unsubscribed')
-            await bench.control('PATCH', `/records/${encodeURIComponent(id)}`, facts.unsubscribes);
-          const before = await consentOf(id);
-          await deliver(changed(item, 'Rectified'));
-          expect(await familyOf(id)).toBe('Rectified');
-          expect(await consentOf(id)).toBe(before);
-        }
-      });
-
-      test('a withdrawal is written and read back', async () => {
-        const { item } = await make();
-        const target = facts.consentTarget ?? '';
-        const withdrawn: Item = {
-          ...item,
-          want: { ...item.want, consents: { [target]: { state: 'unsubscribed' } } },
-          parts: { data: false, consent: true },
-        };
-        const [result] = await deliver(withdrawn);
-        expect(result?.consent.kind).toBe('applied');
-        expect((await read(withdrawn))?.consents[target]).toBe('unsubscribed');
-      });
-
-      test('who left at the vendor is not brought back: stricter, and nothing is written', async () => {
-        const { item, id } = await make();
-        await bench.control('PATCH', `/records/${encodeURIComponent(id)}`, facts.unsubscribes);
-        const [result] = await deliver({ ...item, parts: { data: false, consent: true } });
-        expect(result?.consent.kind).toBe('stricter');
-        expect(result?.observation?.consents[facts.consentTarget ?? '']).toBe('unsubscribed');
-        const reading = await read(item);
-        expect(reading?.consents[facts.consentTarget ?? '']).toBe('unsubscribed');
-      });
-
-      test('a wish without evidence subscribes nobody', async () => {
-        const target = facts.consentTarget ?? '';
-        const { item } = await make({ consent: 'unsubscribed' });
-        await deliver({
-          ...item,
-          want: { ...item.want, consents: { [target]: { state: 'subscribed', evidence: '' } } },
-          parts: { data: false, consent: true },
+    if (facts.consentTarget !== null)
+      describe('consent', () => {
+        test('a rectification never touches it', async () => {
+          for (const consent of ['subscribed', 'unsubscribed'] as const) {
+            const { item, id } = await make({ consent: 'subscribed' });
+            if (consent === 'unsubscribed')
+              await bench.control('PATCH', `/records/${encodeURIComponent(id)}`, facts.unsubscribes);
+            const before = await consentOf(id);
+            await deliver(changed(item, 'Rectified'));
+            expect(await familyOf(id)).toBe('Rectified');
+            expect(await consentOf(id)).toBe(before);
+          }
         });
-        expect((await read(item))?.consents[target]).not.toBe('subscribed');
-      });
 
-      test('a new address keeps a withdrawal', async () => {
-        const target = facts.consentTarget ?? '';
-        const { item } = await make({ consent: 'unsubscribed' });
-        const moved = `moved.${item.want.key}`;
-        const rekeyed: Item = {
-          ...item,
-          want: {
-            ...item.want,
-            key: moved,
-            fields:
-              facts.fields.email === null ? item.want.fields : { ...item.want.fields, [facts.fields.email]: moved },
-          },
-          identity: { ...item.identity, addresses: [moved, ...item.identity.addresses] },
-        };
-        const [result] = await deliver(rekeyed);
-        expect(result && isSuccess(result.data), JSON.stringify(result)).toBe(true);
-        const after = { ...rekeyed, externalIds: result?.externalIds ?? [] };
-        const reading = await read(after);
-        expect(reading?.addresses.map((a) => a.toLowerCase())).toContain(moved);
-        expect(reading?.consents[target]).toBe('unsubscribed');
+        test('a withdrawal is written and read back', async () => {
+          const { item } = await make();
+          const target = facts.consentTarget ?? '';
+          const withdrawn: Item = {
+            ...item,
+            want: { ...item.want, consents: { [target]: { state: 'unsubscribed' } } },
+            parts: { data: false, consent: true },
+          };
+          const [result] = await deliver(withdrawn);
+          expect(result?.consent.kind).toBe('applied');
+          expect((await read(withdrawn))?.consents[target]).toBe('unsubscribed');
+        });
+
+        test('who left at the vendor is not brought back: stricter, and nothing is written', async () => {
+          const { item, id } = await make();
+          await bench.control('PATCH', `/records/${encodeURIComponent(id)}`, facts.unsubscribes);
+          const [result] = await deliver({ ...item, parts: { data: false, consent: true } });
+          expect(result?.consent.kind).toBe('stricter');
+          expect(result?.observation?.consents[facts.consentTarget ?? '']).toBe('unsubscribed');
+          const reading = await read(item);
+          expect(reading?.consents[facts.consentTarget ?? '']).toBe('unsubscribed');
+        });
+
+        test('a wish without evidence subscribes nobody', async () => {
+          const target = facts.consentTarget ?? '';
+          const { item } = await make({ consent: 'unsubscribed' });
+          await deliver({
+            ...item,
+            want: { ...item.want, consents: { [target]: { state: 'subscribed', evidence: '' } } },
+            parts: { data: false, consent: true },
+          });
+          expect((await read(item))?.consents[target]).not.toBe('subscribed');
+        });
+
+        test('a new address keeps a withdrawal', async () => {
+          const target = facts.consentTarget ?? '';
+          const { item } = await make({ consent: 'unsubscribed' });
+          const moved = `moved.${item.want.key}`;
+          const rekeyed: Item = {
+            ...item,
+            want: {
+              ...item.want,
+              key: moved,
+              fields:
+                facts.fields.email === null ? item.want.fields : { ...item.want.fields, [facts.fields.email]: moved },
+            },
+            identity: { ...item.identity, addresses: [moved, ...item.identity.addresses] },
+          };
+          const [result] = await deliver(rekeyed);
+          expect(result && isSuccess(result.data), JSON.stringify(result)).toBe(true);
+          const after = { ...rekeyed, externalIds: result?.externalIds ?? [] };
+          const reading = await read(after);
+          expect(reading?.addresses.map((a) => a.toLowerCase())).toContain(moved);
+          expect(reading?.consents[target]).toBe('unsubscribed');
+        });
       });
-    });
 
     test('a scan meets everything once, and collect gives what is held', async () => {
       const { item, id } = await make();
