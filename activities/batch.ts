@@ -44,6 +44,8 @@ export interface BatchReport {
   unauthorised: string | null;
   /** Contacts whose outcome waits to be folded. */
   late: string[];
+  /** Share of what was claimed that needed a call: the next claims are made larger by it, so that batches go out full. */
+  calledShare: number;
 }
 
 const REREAD_MS = [150, 600] as const;
@@ -75,7 +77,11 @@ export async function runBatch(
     const waitedMs = await gate.prepay();
     if (waitedMs > STALE_MS) ({ work, settled } = await plan(context, due, statements));
   }
+  const calledShare = due.length === 0 ? 1 : work.length / due.length;
+  // What does not fit stays due and is claimed again.
+  work = work.slice(0, runtime.capabilities.deliverBatch);
   const report: BatchReport = {
+    calledShare,
     verified: 0,
     unchanged: settled.filter((s) => s.dataOutcome === 'unchanged').length,
     problems: settled.filter((s) => s.dataOutcome === 'suppressed' || s.dataOutcome === 'ambiguous').length,

@@ -12,7 +12,7 @@ import type { Due } from '../store/claims.ts';
 import { LeaseLost, releaseLease, renewLease, takeLease } from '../store/leases.ts';
 import { takeRechecks, takeRemarks, takeReviews } from '../store/marks.ts';
 import { foldLateOutcomes } from '../store/record.ts';
-import { getSystem, noteError, setSystemState } from '../store/systems.ts';
+import { forgetError, getSystem, noteError, setSystemState } from '../store/systems.ts';
 import { runBatch } from './batch.ts';
 import type { BatchReport } from './batch.ts';
 import type { Deps, SystemRuntime } from './deps.ts';
@@ -44,6 +44,7 @@ const TROUBLED_BATCHES_TO_FAIL = 3;
 const URGENT_UP_TO = 10;
 const LIVE_UP_TO = 20;
 const HEARTBEAT_MS = 1_000;
+const LONGEST_STRETCH = 8;
 
 type CallClass = 'urgent' | 'live' | 'bulk';
 
@@ -95,6 +96,8 @@ class Drain {
   #troubled = 0;
   #trouble: { code: string; afterMs: number } | null = null;
   #sequence: number;
+  /** How much more than a batch is claimed for one: many contacts may need no call (they do not belong, nothing changed). */
+  #stretch = 1;
   #reSweep = true;
   #wake: Wake | null = null;
   readonly #totals = { verified: 0, unchanged: 0, problems: 0, retries: 0, calls: 0 };
@@ -132,6 +135,8 @@ class Drain {
       await releaseLease(db, this.#runtime.name, this.#token).catch(() => undefined);
     }
     if (this.#failure !== null) throw await this.#explain(this.#failure);
+    // What went wrong before is over once something was read back again.
+    if (this.#totals.verified > 0) await forgetError(db, this.#runtime.name);
     return {
       ended: this.#ended,
       ...this.#totals,
@@ -246,7 +251,7 @@ class Drain {
   /** Starts as many batches as there is work and place for. @returns true when at least one was started */
   async #fill(): Promise<boolean> {
     const { db } = this.#deps;
-    const size = this.#runtime.capabilities.deliverBatch;
+    const size = this.#runtime.capabilities.deliverBatch * this.#stretch;
     const places = this.#places();
     const free = (['urgent', 'live', 'bulk'] as const).map((c) => Math.max(0, places[c] - this.#running[c].size));
     const capacity = free.reduce((sum, n) => sum + n, 0) * size;
@@ -308,6 +313,7 @@ class Drain {
       for (const id of report.late) this.#blocked.add(id);
       this.#reSweep = true;
     }
+    this.#stretch = Math.max(1, Math.min(LONGEST_STRETCH, Math.round(1 / Math.max(report.calledShare, 0.05))));
     this.#trouble = report.trouble;
     this.#troubled = report.trouble === null ? 0 : this.#troubled + 1;
     if (report.trouble !== null && this.#troubled >= TROUBLED_BATCHES_TO_FAIL) {

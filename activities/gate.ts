@@ -13,12 +13,19 @@ export interface GateOptions {
   callClass: CallClass;
   callTimeoutMs: number;
   concurrency: number;
-  /** Fires when whoever waits for a token is to give up (the drain's bound, a pause, shutdown). Calls under way go on. */
+  /**
+   * Fires when whoever waits for a token is to give up (the drain's bound, a pause, shutdown). Calls under way go on, and so does a batch
+   * that has begun: half a batch would be of unknown outcome.
+   */
   closing: AbortSignal;
+  /** Give up between calls too: for scans, which can go on from their cursor. */
+  stopsBetweenCalls?: boolean;
   /** Longer waits than this end the attempt instead of keeping a place. */
   longestWaitMs: number;
   onCall?: (name: string) => void;
 }
+
+const NEVER = new AbortController().signal;
 
 /** Places of an account that calls of each class leave to more urgent ones. */
 const LEFT_FREE: Record<CallClass, number> = { urgent: 0, live: 1, bulk: 2, scan: 2 };
@@ -78,9 +85,9 @@ export function openGate(options: GateOptions): EngineGate {
   const { db, account, callTimeoutMs } = options;
   let prepaid: string | null = null;
 
-  const pause = async (ms: number): Promise<void> => {
+  const pause = async (ms: number, closing: AbortSignal): Promise<void> => {
     try {
-      await sleep(ms, undefined, { signal: options.closing });
+      await sleep(ms, undefined, { signal: closing });
     } catch {
       throw new GateClosed(0);
     }
@@ -88,20 +95,20 @@ export function openGate(options: GateOptions): EngineGate {
 
   const local = placesOf(account);
 
-  async function acquire(): Promise<string> {
-    await local.take(options.concurrency, options.callClass, options.closing);
+  async function acquire(closing: AbortSignal): Promise<string> {
+    await local.take(options.concurrency, options.callClass, closing);
     try {
-      return await acquireToken();
+      return await acquireToken(closing);
     } catch (error) {
       local.free();
       throw error;
     }
   }
 
-  async function acquireToken(): Promise<string> {
+  async function acquireToken(closing: AbortSignal): Promise<string> {
     const slot = randomUUID();
     for (;;) {
-      if (options.closing.aborted) throw new GateClosed(0);
+      if (closing.aborted) throw new GateClosed(0);
       let waitMs: number;
       try {
         waitMs = await takeCall(db, account, options.callClass, slot, callTimeoutMs + 5_000);
@@ -110,7 +117,7 @@ export function openGate(options: GateOptions): EngineGate {
       }
       if (waitMs === 0) return slot;
       if (waitMs > options.longestWaitMs) throw new GateClosed(waitMs);
-      await pause(waitMs);
+      await pause(waitMs, closing);
     }
   }
 
@@ -118,7 +125,7 @@ export function openGate(options: GateOptions): EngineGate {
     concurrency: Math.max(1, options.concurrency - 1),
     async prepay() {
       const started = performance.now();
-      prepaid ??= await acquire();
+      prepaid ??= await acquire(options.closing);
       return performance.now() - started;
     },
     async refund() {
@@ -131,7 +138,7 @@ export function openGate(options: GateOptions): EngineGate {
     async call(name, fn) {
       let slot = prepaid;
       prepaid = null;
-      slot ??= await acquire();
+      slot ??= await acquire(options.stopsBetweenCalls === true ? options.closing : NEVER);
       options.onCall?.(name);
       try {
         return await fn(AbortSignal.timeout(callTimeoutMs));

@@ -39,6 +39,7 @@ export async function checkSystem(deps: Deps, system: string): Promise<string[]>
     callTimeoutMs: runtime.callTimeoutMs,
     concurrency: runtime.concurrency,
     closing: Context.current().cancellationSignal,
+    stopsBetweenCalls: true,
     longestWaitMs: 20_000,
   });
   try {

@@ -101,6 +101,7 @@ async function readPage(
       callTimeoutMs: runtime.callTimeoutMs,
       concurrency: runtime.concurrency,
       closing: context.cancellationSignal,
+      stopsBetweenCalls: true,
       longestWaitMs: 5_000,
     });
     try {

@@ -106,6 +106,11 @@ export async function noteError(db: Db, name: string, error: string | null): Pro
   await rows(db, 'update systems set last_error = ?, last_error_at = clock_timestamp() where name = ?', [error, name]);
 }
 
+/** Takes the last error away; writes nothing where there is none. */
+export async function forgetError(db: Db, name: string): Promise<void> {
+  await rows(db, 'update systems set last_error = null where name = ? and last_error is not null', [name]);
+}
+
 export interface Backlog {
   due: number;
   urgent: number;

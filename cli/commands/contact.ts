@@ -173,6 +173,7 @@ async function collectAll(app: App, id: ContactId): Promise<Record<string, unkno
       callTimeoutMs: runtime.callTimeoutMs,
       concurrency: runtime.concurrency,
       closing: AbortSignal.timeout(60_000),
+      stopsBetweenCalls: true,
       longestWaitMs: 60_000,
     });
     try {
