@@ -93,6 +93,8 @@ export async function openApp(role: string): Promise<App> {
     const keyring = keyringFrom(await mainKey(config));
     const problem = (await schemaProblem(db)) ?? (await keyProblem(db, keyring));
     if (problem !== null) throw new StartProblem(problem);
+    // Whoever judges a consent must know the wordings, whichever role comes first.
+    await putStatements(db, statementsOf(config));
     const temporal = await connectClient();
     const operations = createOperations({
       db,
@@ -161,12 +163,11 @@ export async function buildSystem(
   };
 }
 
-/** Writes what the configuration says of statements and systems into the database. */
+/** Writes the configured systems into the database. */
 export async function syncConfiguration(
-  app: Pick<App, 'config' | 'db'>,
+  app: Pick<App, 'db'>,
   systems: ReadonlyMap<string, SystemRuntime>,
 ): Promise<{ added: string[]; rulesChanged: string[]; removed: string[] }> {
-  await putStatements(app.db, statementsOf(app.config));
   return syncSystems(
     app.db,
     [...systems.values()].map(({ rules, account, rulesHash }) => ({ rules, account, rulesHash })),

@@ -16,7 +16,7 @@ export function createActivities(deps: Deps) {
 
     viewLane: (input: { system: string }) => keeping.viewLane(deps, input.system),
     checkSystem: (input: { system: string }) => keeping.checkSystem(deps, input.system),
-    openSystem: (input: { system: string }) => keeping.openSystem(deps, input.system),
+    openSystem: (input: { system: string; runId: string }) => keeping.openSystem(deps, input.system, input.runId),
     commandLane: (input: { system: string; command: keeping.LaneCommand }) =>
       keeping.commandLane(deps, input.system, input.command),
     changesFrom: (input: { system: string }) => keeping.changesFrom(deps, input.system),

@@ -5,6 +5,7 @@ import { FaultType } from '../domain/faults.ts';
 import { retryDeliveries } from '../store/marks.ts';
 import { appendAudit } from '../store/audit.ts';
 import { rows } from '../store/db.ts';
+import { getRun } from '../store/runs.ts';
 import { backlog, getSystem, noteError, setSystemState } from '../store/systems.ts';
 import type { SystemState } from '../store/systems.ts';
 import { Context } from '@temporalio/activity';
@@ -66,14 +67,29 @@ export async function checkSystem(deps: Deps, system: string): Promise<string[]>
   }
 }
 
-/** The first complete scan has ended: from now on the lane may create. */
-export async function openSystem(deps: Deps, system: string): Promise<void> {
+/**
+ * The first complete scan has ended: from now on the lane may create. Where connecting the system would unsubscribe more people than the
+ * brake allows, nothing is written before an operator has seen the numbers and resumes.
+ */
+export async function openSystem(deps: Deps, system: string, runId: string): Promise<void> {
+  const run = await getRun(deps.db, runId);
+  const { withoutConsent = 0, compared = 0 } = run?.counts ?? {};
   await rows(
     deps.db,
     'update systems set scan_completed_at = coalesce(scan_completed_at, clock_timestamp()) where name = ?',
     [system],
   );
-  await setSystemState(deps.db, system, 'open', null, { actor: 'lane', door: 'engine' });
+  const writer = { actor: 'lane', door: 'engine' } as const;
+  if (withoutConsent > Math.max(deps.brake.minimum, compared * deps.brake.maxShare)) {
+    await noteError(
+      deps.db,
+      system,
+      `Connecting it would unsubscribe ${withoutConsent} of ${compared} known people who have no consent on file. Resume to do so.`,
+    );
+    await setSystemState(deps.db, system, 'paused', 'first_scan_brake', writer);
+    return;
+  }
+  await setSystemState(deps.db, system, 'open', null, writer);
 }
 
 export type LaneCommand = { kind: 'pause' } | { kind: 'resume' } | { kind: 'retry'; contactId?: string };

@@ -42,6 +42,8 @@ export interface ScanCounts {
   differing: number;
   missing: number;
   extra: number;
+  /** Subscribed there without a consent on file: would be set to unsubscribed. */
+  withoutConsent: number;
 }
 
 interface Progress {
@@ -66,6 +68,7 @@ export async function scan(deps: Deps, input: ScanInput): Promise<ScanCounts> {
     differing: 0,
     missing: 0,
     extra: 0,
+    withoutConsent: 0,
   };
   const statements = await knownStatements(deps.db);
   let cursor = saved?.cursor ?? undefined;
@@ -207,6 +210,10 @@ async function compareOne(
     await recordWithdrawals(deps, runtime, owner, observation, stricter);
     return { ...base, kind: 'stricter_at_vendor', fields: [] };
   }
+  const unsubscribing = Object.entries(planned.want.consents).some(
+    ([target, want]) => want.state === 'unsubscribed' && observation.consents[target] === 'subscribed',
+  );
+  if (unsubscribing) counts.withoutConsent += 1;
   // Work that is due, or that was read back since this page was read, is the lane's business.
   if (loaded.ledger.wanted > loaded.ledger.settled) return null;
   if (loaded.ledger.verifiedAt === null || loaded.ledger.verifiedAt >= readAt) return null;
@@ -241,6 +248,8 @@ async function emptiedButPresent(
   if (loaded !== undefined) {
     const { ledger } = loaded;
     if (ledger.wanted > ledger.settled) return null;
+    // Lawfully kept, with its own date for another look: not found anew each night.
+    if (ledger.dataOutcome === 'retained') return null;
     const statements = await knownStatements(deps.db);
     const planned = planOne(loaded, runtime.rules, deps.purposes, statements);
     const ids = idsFor(planned, runtime.name, runtime.rules);

@@ -5,6 +5,7 @@ import type { EvidenceFacts } from '../domain/consent.ts';
 import { MAX_EMAILS, MAX_PHONES } from '../domain/contact-data.ts';
 import { emptyContactData } from '../domain/contact.ts';
 import type { ContactData, ContactId } from '../domain/contact.ts';
+import { isDayOnly } from '../domain/time.ts';
 import type { RowIdentity } from '../domain/csv-row.ts';
 import { mergeInto } from '../domain/merge.ts';
 import type { Merge } from '../domain/merge.ts';
@@ -120,7 +121,7 @@ export function planUpsert(
       person.aliases.push(alias);
       plan.aliases.push({ ref: alias, id: person.id });
     }
-    const news = row.consents.filter((facts) => !isKnownEvidence(person.evidence, facts));
+    const news = row.consents.map(dated).filter((facts) => !saysNothingNew(person.evidence, facts));
     person.evidence.push(...news);
     plan.events.push(...news.map((facts) => ({ id: person.id, facts })));
     people.index(person);
@@ -229,4 +230,18 @@ class People {
     if (only === undefined) return null;
     return meant.length === 1 ? only : 'several';
   }
+}
+
+/** Of a mere day the end that permits less is taken: a consent begins with its day, a withdrawal lasts to the end of it. In UTC. */
+function dated(facts: EvidenceFacts): EvidenceFacts {
+  const { happenedAt, kind } = facts;
+  if (happenedAt === null || !isDayOnly(happenedAt)) return facts;
+  return { ...facts, happenedAt: `${happenedAt}T${kind === 'given' ? '00:00:00.000' : '23:59:59.999'}Z` };
+}
+
+/** A withdrawal without a time may be a second one: it is old news only as long as no consent has come after it. */
+function saysNothingNew(evidence: readonly EvidenceFacts[], facts: EvidenceFacts): boolean {
+  if (facts.kind === 'given' || facts.happenedAt !== null) return isKnownEvidence(evidence, facts);
+  const lastGiven = evidence.findLastIndex((event) => event.purpose === facts.purpose && event.kind === 'given');
+  return isKnownEvidence(evidence.slice(lastGiven + 1), facts);
 }

@@ -5,7 +5,6 @@
 import { randomUUID } from 'node:crypto';
 import type { EvidenceFacts } from '../domain/consent.ts';
 import type { ContactData, ContactId } from '../domain/contact.ts';
-import { isDayOnly } from '../domain/time.ts';
 import { consentEventsOf, recordConsents } from './consents.ts';
 import { COLUMN_OF, DATA_FIELDS, suppressed, toContact } from './contacts.ts';
 import type { ContactRow } from './contacts.ts';
@@ -174,16 +173,12 @@ async function write(tx: Tx, plan: Plan): Promise<void> {
       purpose: facts.purpose,
       kind: facts.kind,
       // A mere day would be read in the session's time zone.
-      happenedAt: utcMoment(facts.happenedAt),
+      happenedAt: facts.happenedAt,
       channel: facts.channel,
       statement: facts.statement,
       byPerson: false,
     })),
   );
-}
-
-function utcMoment(stated: string | null): string | null {
-  return stated !== null && isDayOnly(stated) ? `${stated}T00:00:00Z` : stated;
 }
 
 function recordset(people: readonly Person[]): string {

@@ -161,7 +161,7 @@ async function firstScan(system: string, scans: ReturnType<typeof proxyActivitie
     { system, runId, kind: 'first_scan' },
   ]);
   await steps.finishRun({ runId, state: 'done', counts: { ...counts } });
-  await steps.openSystem({ system });
+  await steps.openSystem({ system, runId });
 }
 
 function faultOf(error: unknown): string {

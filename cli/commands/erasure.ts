@@ -5,7 +5,7 @@ import { getContact } from '../../store/contacts.ts';
 import { asWriter } from '../../store/db.ts';
 import { CommandProblem, EXIT } from '../exit-codes.ts';
 import { moment, print, printJson, table } from '../ui/text.ts';
-import { actor, withApp } from '../with-app.ts';
+import { actor, asked, withApp } from '../with-app.ts';
 import { daysLeft } from './status.ts';
 
 const GROUND = /^[a-z0-9][a-z0-9_.-]{0,59}$/u;
@@ -25,9 +25,9 @@ export function addErasure(program: Command): void {
         const opened = await asWriter(db, { actor: actor(), door: 'operator' }, (tx) =>
           openErasureCase(tx, { contactId, requestedBy: actor(), deadlineDays: config.erasure.deadlineDays }),
         );
-        await operations
-          .openErasure(opened.id)
-          .catch(() => print('Temporal does not answer; the case starts when it is back.'));
+        await asked(operations.openErasure(opened.id)).catch(() =>
+          print('Temporal does not answer; the case starts when it is back.'),
+        );
         print(`${opened.opened ? 'Opened' : 'Was open before'}: ${opened.id}`);
       });
     });
@@ -107,7 +107,7 @@ export function addErasure(program: Command): void {
         if (found === undefined) throw new CommandProblem('There is no such case.');
         if (found.state !== 'open') throw new CommandProblem(`The case is decided: ${found.state}.`);
         const decisionId = await decide(db, `case:${id}`, verdict, options.ground);
-        await operations.decideErasure(id, decisionId);
+        await asked(operations.decideErasure(id, decisionId));
         print(verdict === 'approve' ? 'Approved. `plumbline erasure show` tells how far it is.' : 'Refused.');
       });
     });

@@ -7,7 +7,7 @@ import type { RunRow } from '../../store/runs.ts';
 import { listSystems } from '../../store/systems.ts';
 import { CommandProblem, EXIT } from '../exit-codes.ts';
 import { moment, print, printJson, table } from '../ui/text.ts';
-import { actor, withApp } from '../with-app.ts';
+import { actor, asked, withApp } from '../with-app.ts';
 import { decide, verdictOf } from './erasure.ts';
 
 const LOOK_EVERY_MS = 500;
@@ -21,7 +21,7 @@ export function addRuns(program: Command): void {
     .option('--wait', 'until it asks or ends')
     .action(async (options: { wait?: boolean }) => {
       await withApp(async (app) => {
-        const runId = await app.operations.startRetention(actor());
+        const runId = await asked(app.operations.startRetention(actor()));
         await follow(app, runId, options.wait === true);
       });
     });
@@ -40,7 +40,7 @@ export function addRuns(program: Command): void {
         const names = options.all === true ? (await listSystems(app.db)).map((s) => s.name) : [system ?? ''];
         if (names.includes('')) throw new CommandProblem('Name a system, or say --all.', EXIT.usage);
         for (const name of names) {
-          const runId = await app.operations.startReconciliation(name, actor());
+          const runId = await asked(app.operations.startReconciliation(name, actor()));
           await follow(app, runId, options.wait === true);
         }
       });
@@ -103,7 +103,7 @@ function addCommon(command: Command, kind: 'retention' | 'reconciliation'): void
       await withApp(async ({ db, operations }) => {
         const run = await found(db, id);
         if (run.state !== 'asking') throw new CommandProblem(`The run asks nothing: it is ${run.state}.`);
-        await operations.decideRun(id, await decide(db, `run:${id}`, verdict, options.ground));
+        await asked(operations.decideRun(id, await decide(db, `run:${id}`, verdict, options.ground)));
         print(verdict === 'approve' ? 'Approved.' : 'Refused; nothing was changed.');
       });
     });

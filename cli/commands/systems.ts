@@ -7,7 +7,7 @@ import { listSystems } from '../../store/systems.ts';
 import { CommandProblem, EXIT } from '../exit-codes.ts';
 import { adviceFor } from '../ui/advice.ts';
 import { print, printJson } from '../ui/text.ts';
-import { actor, withApp } from '../with-app.ts';
+import { actor, asked, withApp } from '../with-app.ts';
 
 export function addSystems(program: Command): void {
   for (const verb of ['pause', 'resume'] as const) {
@@ -22,8 +22,8 @@ export function addSystems(program: Command): void {
         const names = options.all === true ? (await listSystems(db)).map((s) => s.name) : [system ?? ''];
         if (names.includes('')) throw new CommandProblem('Name a system, or say --all.', EXIT.usage);
         for (const name of names) {
-          if (verb === 'pause') await operations.pause(name, actor(), 'by_operator');
-          else await operations.resume(name, actor(), options.acceptRestore ?? false);
+          if (verb === 'pause') await asked(operations.pause(name, actor(), 'by_operator'));
+          else await asked(operations.resume(name, actor(), options.acceptRestore ?? false));
           print(`${name}: ${verb === 'pause' ? 'paused' : 'resumed'}`);
         }
       });
@@ -41,12 +41,14 @@ export function addSystems(program: Command): void {
         throw new CommandProblem('Say --contact, --system or --all.', EXIT.usage);
       }
       await withApp(async ({ operations }) => {
-        const marked = await operations.retry(
-          {
-            ...(options.contact === undefined ? {} : { contactId: options.contact }),
-            ...(options.system === undefined ? {} : { system: options.system }),
-          },
-          actor(),
+        const marked = await asked(
+          operations.retry(
+            {
+              ...(options.contact === undefined ? {} : { contactId: options.contact }),
+              ...(options.system === undefined ? {} : { system: options.system }),
+            },
+            actor(),
+          ),
         );
         print(`${marked} deliveries are tried again.`);
       });

@@ -219,7 +219,7 @@ describe('consents', () => {
       },
       {
         kind: 'withdrawn',
-        happenedAt: '2024-06-01T00:00:00.000Z',
+        happenedAt: '2024-06-01T23:59:59.999Z',
         channel: 'paper',
         statement: null,
         byPerson: false,
