@@ -13,7 +13,7 @@ export interface Observed {
   presence: 'present' | 'archived' | 'gone';
   addresses: readonly string[];
   fields: Readonly<Record<string, string>>;
-  /** Target → `subscribed`, `unsubscribed`, `complained`, `pending`, `undeliverable` or `none`. */
+  /** Target → `subscribed`, `unsubscribed`, `complained`, `pending`, `undeliverable`, `off` or `none`. */
   consents: Readonly<Record<string, string>>;
 }
 
@@ -83,7 +83,7 @@ function isConsentAsWanted(want: ConsentWant, observed: string): boolean {
     case 'subscribed':
       return observed === 'subscribed' || observed === 'pending' || observed === 'undeliverable';
     case 'unsubscribed':
-      return observed === 'unsubscribed' || observed === 'complained' || observed === 'undeliverable';
+      return ['unsubscribed', 'complained', 'undeliverable', 'off'].includes(observed);
   }
 }
 

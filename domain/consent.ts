@@ -254,6 +254,8 @@ export function isStricterReading(
 ): boolean {
   if (isRestricted(state)) return false;
   if (observed === 'complained') return true;
+  // A switch that was on and is off now was turned off by somebody.
+  if (observed === 'off') return lastVerified === 'subscribed' && !writtenByUs;
   return observed === 'unsubscribed' && lastVerified !== 'unsubscribed' && !writtenByUs;
 }
 

@@ -65,6 +65,7 @@ export async function lane(input: LaneInput): Promise<void> {
   let status = 'starting';
   let trouble: string | null = null;
   let last = '';
+  let shownState = '';
 
   setHandler(wakeSignal, () => void (woken = true), { description: 'Look for due work now.' });
   setHandler(
@@ -113,10 +114,13 @@ export async function lane(input: LaneInput): Promise<void> {
     const state = trouble !== null && view.state === 'open' ? 'trouble' : view.state;
     status = describeLane(system, state, view, trouble, last);
     setCurrentDetails(status);
-    upsertSearchAttributes([
-      { key: systemAttribute, value: system },
-      { key: stateAttribute, value: state },
-    ]);
+    if (state !== shownState) {
+      shownState = state;
+      upsertSearchAttributes([
+        { key: systemAttribute, value: system },
+        { key: stateAttribute, value: state },
+      ]);
+    }
     return view;
   };
 

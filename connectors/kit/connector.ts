@@ -91,8 +91,18 @@ export interface Capabilities {
   changes: boolean;
 }
 
-/** A state of consent as the vendor shows it. `undeliverable`: bounced or cleaned: of the address, not of the person's will. */
-export type ObservedConsent = 'subscribed' | 'unsubscribed' | 'complained' | 'pending' | 'undeliverable' | 'none';
+/**
+ * A state of consent as the vendor shows it. `undeliverable`: bounced or cleaned: of the address, not of the person's will. `off`: a switch that
+ * is not on, from the start or again: a statement only where it was on before.
+ */
+export type ObservedConsent =
+  | 'subscribed'
+  | 'unsubscribed'
+  | 'complained'
+  | 'pending'
+  | 'undeliverable'
+  | 'off'
+  | 'none';
 
 /** What a vendor holds of one record, as read. */
 export interface Observation {

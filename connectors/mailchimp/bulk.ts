@@ -9,6 +9,7 @@ import { outcomeOf } from './caller.ts';
 import { BULK_FROM, BULK_MAX } from './limits.ts';
 import { dataBody, sameAddress } from './member.ts';
 import type { Member } from './member.ts';
+import { permissionWishes } from './permissions.ts';
 import { bothParts, resultOf, wishOf } from './session.ts';
 import type { Session, Wish } from './session.ts';
 
@@ -45,6 +46,8 @@ export function partition(session: Session, items: readonly Item[]): { chunks: C
 function kindOf(session: Session, item: Item): Chunk['kind'] | null {
   const { want, known, parts, lookFirst } = item;
   if (lookFirst || !parts.data || want.key === null) return null;
+  // The bulk endpoint is not relied on for switches.
+  if (permissionWishes(session, item).length > 0) return null;
   if (item.externalIds.length === 0) return want.presence === 'present' ? 'create' : null;
   const isHere = known?.key !== null && known?.key !== undefined && sameAddress(known.key, want.key);
   return isHere && wishOf(item, session.mapped.consentTargets) === 'untouched' ? 'update' : null;

@@ -5,6 +5,7 @@ import { check } from './check.ts';
 import { createClient } from './client.ts';
 import { leaveOne } from './leave.ts';
 import { BULK_MAX, limits } from './limits.ts';
+import { splitTargets } from './permissions.ts';
 import { collect, verify } from './read.ts';
 import { saveOne } from './save.ts';
 import { readPage } from './scan.ts';
@@ -30,6 +31,7 @@ export const capabilities: Capabilities = {
 
 export function create(setup: ConnectorSetup): Connector {
   const settings = settingsSchema.parse(setup.settings);
+  const targets = splitTargets(setup.consentTargets);
   const client = createClient({
     basePath: setup.baseUrl === undefined ? undefined : `${setup.baseUrl}/3.0`,
     server: settings.server,
@@ -43,7 +45,8 @@ export function create(setup: ConnectorSetup): Connector {
     client,
     mapped: {
       targets: setup.fields.map(({ target }) => target),
-      consentTargets: setup.consentTargets,
+      consentTargets: targets.status,
+      permissions: targets.permissions,
       referenceTag: settings.reference,
     },
     recent: new RecentWrites(),

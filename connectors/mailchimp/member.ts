@@ -16,6 +16,7 @@ export interface Member {
   language?: string;
   last_changed?: string;
   tags?: { name: string }[];
+  marketing_permissions?: { marketing_permission_id: string; enabled: boolean }[];
 }
 
 /** What a listing is asked for: all of `Member`. */
@@ -29,6 +30,7 @@ export const MEMBER_FIELDS = [
   'language',
   'last_changed',
   'tags',
+  'marketing_permissions',
 ] as const;
 
 export function isMember(value: unknown): value is Member {
@@ -126,7 +128,10 @@ export function consentOf(member: Member): ObservedConsent {
 
 export interface Mapped {
   targets: readonly string[];
+  /** Targets that the member's status shows. */
   consentTargets: readonly string[];
+  /** Ids of marketing permissions. */
+  permissions: readonly string[];
   referenceTag: string;
 }
 
@@ -138,9 +143,22 @@ export function observe(member: Member, mapped: Mapped): Observation {
     presence: member.status === 'archived' ? 'archived' : 'present',
     addresses: [member.email_address],
     fields: Object.fromEntries(mapped.targets.map((target) => [target, valueOf(member, target)])),
-    consents: Object.fromEntries(mapped.consentTargets.map((target) => [target, state])),
+    consents: {
+      ...Object.fromEntries(mapped.consentTargets.map((target) => [target, state])),
+      ...Object.fromEntries(
+        mapped.permissions.map((id) => [
+          `permission:${id}`,
+          permissionsOf(member).get(id) === true ? 'subscribed' : 'off',
+        ]),
+      ),
+    },
     ...(member.last_changed === undefined ? {} : { changedAt: member.last_changed }),
   };
+}
+
+/** Permission id → whether it is on. */
+export function permissionsOf(member: Member): Map<string, boolean> {
+  return new Map((member.marketing_permissions ?? []).map((p) => [p.marketing_permission_id, p.enabled]));
 }
 
 function valueOf(member: Member, target: string): string {

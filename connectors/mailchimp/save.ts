@@ -9,6 +9,7 @@ import { addressesOf, byAddresses, byIds, isOurs } from './find.ts';
 import { departOne } from './leave.ts';
 import { consentOf, dataBody, hashOf, holds, referenceOf, sameAddress } from './member.ts';
 import type { Member } from './member.ts';
+import { permissionWishes, savePermissions, together } from './permissions.ts';
 import { bothParts, isKnownUnsubscribed, resultOf, wishOf } from './session.ts';
 import type { Session, Wish } from './session.ts';
 
@@ -55,10 +56,26 @@ export async function saveOne(session: Session, item: Item, gate: Gate): Promise
 
   let consent: Outcome = UNCHANGED;
   if (wish === 'unsubscribed') consent = take(work, await restrict(work));
+  const off = await switchPermissions(work, 'off');
   const data = item.parts.data ? take(work, await saveData(work)) : UNCHANGED;
   if (wish === 'unsubscribed' && consent.kind === 'not_held') consent = await restrictNew(work, data);
   if (wish === 'subscribed') consent = take(work, await grant(work, data));
-  return resultOf(session, item, { data, consent }, work.member);
+  const on = isOpen(data) ? null : await switchPermissions(work, 'on');
+  return resultOf(session, item, { data, consent: together([consent, off, on]) }, work.member);
+}
+
+/** Switches of the member that is there; one that was made just now has its data part's answer. */
+async function switchPermissions(work: Work, which: 'off' | 'on'): Promise<Outcome | null> {
+  const { session, item, gate } = work;
+  if (permissionWishes(session, item).length === 0) return null;
+  for (const id of work.member === undefined ? work.ids : []) {
+    const read = await session.client.member(id, gate);
+    if (read.kind === 'outcome') return read.outcome;
+    if (read.kind === 'ok') work.member = read.value;
+    if (work.member !== undefined) break;
+  }
+  const step = await savePermissions(session, item, gate, work.member, which);
+  return step === null ? null : take(work, step);
 }
 
 function take(work: Work, step: Step): Outcome {
@@ -218,6 +235,7 @@ async function grant(work: Work, data: Outcome): Promise<Step> {
       }
       break;
     case 'none':
+    case 'off':
   }
   const called = await session.client.patch(member.contact_id, { status: 'subscribed' }, gate, { skipRequired: true });
   if (called.kind === 'ok') return { outcome: APPLIED, member: called.value };

@@ -159,7 +159,7 @@ describe('members', () => {
 
   test('observations hold mapped values only, numbers as text, absent ones empty', () => {
     const targets = ['FNAME', 'SCORE', 'ADDRESS.city', 'ADDRESS', 'EMPTY', 'NOSUCH', 'language'];
-    const seen = observe(member, { targets, consentTargets: ['status'], referenceTag: 'PLUMBREF' });
+    const seen = observe(member, { targets, consentTargets: ['status'], permissions: [], referenceTag: 'PLUMBREF' });
     expect(seen).toEqual({
       externalId: 'c1',
       reference: 'r1',

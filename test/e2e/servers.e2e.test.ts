@@ -1,5 +1,5 @@
 /** PostgreSQL and Temporal killed with -9 under work, and Temporal's store emptied: time is lost, never a change. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Connection } from '@temporalio/client';
@@ -142,6 +142,22 @@ test('Temporal’s store emptied: lanes and open cases are rebuilt from the reco
     expect(JSON.stringify(await allHeld(world, vendor)), vendor).not.toContain(leaving.email);
   }
 }, 240_000);
+
+test('Temporal’s stores on disk hold nobody: neither names nor addresses', async () => {
+  await temporal.stop();
+  const files = readdirSync(folder).filter((name) => /\.db/u.test(name));
+  expect(files.length).toBeGreaterThanOrEqual(2);
+  const people = [person.email, 'example.com', 'After-Postgres', 'While-Away', 'Store-Emptied', 'Through'];
+  let looked = 0;
+  for (const name of files) {
+    const bytes = readFileSync(join(folder, name));
+    looked += bytes.length;
+    // The store does hold what we do put there, so that a name would be found too.
+    if (name === 'second.db') expect(bytes.includes('lane/xero-uk')).toBe(true);
+    for (const word of people) expect(bytes.includes(word), `${word} in ${name}`).toBe(false);
+  }
+  expect(looked).toBeGreaterThan(100_000);
+});
 
 test('the audit log verifies after all of it', async () => {
   while ((await sealAudit(world.db)) > 0);
