@@ -7,13 +7,17 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GateClosed } from '../connectors/kit/connector.ts';
 import type { Item, ItemResult, Observation } from '../connectors/kit/connector.ts';
+import { parseEmail } from '../domain/address.ts';
 import { hasDifferences } from '../domain/compare.ts';
 import { isSuccess } from '../domain/outcome.ts';
 import type { Outcome } from '../domain/outcome.ts';
+import type { Want } from '../domain/want.ts';
 import { openCall } from '../store/claims.ts';
 import type { Due } from '../store/claims.ts';
 import { knownStatements } from '../store/consents.ts';
 import { addNorms, loadForDelivery } from '../store/load.ts';
+import type { Loaded } from '../store/load.ts';
+import { handOver, suppliers } from '../store/handover.ts';
 import { recordBatch } from '../store/record.ts';
 import type { Recorded } from '../store/record.ts';
 import { forgetRecords } from '../store/vendor-records.ts';
@@ -48,6 +52,7 @@ export interface BatchReport {
   calledShare: number;
 }
 
+const HANDOVER_MS = 500;
 const REREAD_MS = [150, 600] as const;
 /** A wait for a token longer than this makes the load before it stale. */
 const STALE_MS = 5;
@@ -144,7 +149,16 @@ async function plan(
       });
       continue;
     }
+    if (want.presence === 'carried' && hasOwnFormerRecord(one, want)) {
+      work.push({ planned, item: leavingItem(planned, runtime) });
+      continue;
+    }
     if (want.presence === 'carried') {
+      const waits = await handedOver(deps, runtime, planned, want);
+      if (waits !== null) {
+        settled.push(waits);
+        continue;
+      }
       settled.push(
         settledWithoutCall(planned, { kind: 'carried', by: want.carriedBy ?? '' }, { touched: planned.parts.data }),
       );
@@ -168,6 +182,55 @@ async function plan(
     work.push({ planned, item });
   }
   return { work, settled };
+}
+
+/**
+ * A record under a shared address goes over to the contact that supplies it. An emptied contact is done only when that one was read
+ * back: until then its data are still there.
+ * @returns what to record while that is open; null when there is nothing to wait for
+ */
+async function handedOver(deps: Deps, runtime: SystemRuntime, planned: Planned, want: Want): Promise<Recorded | null> {
+  const { loaded } = planned;
+  const to = want.carriedBy ?? '';
+  const ids = [...new Set([...loaded.externalIds, ...(loaded.ticket?.externalIds[runtime.name] ?? [])])];
+  if (ids.length === 0) return null;
+  const supplier = (await suppliers(deps.db, runtime.name, [to])).get(to);
+  if (supplier === undefined) return null;
+  const owns = supplier.externalIds.length > 0;
+  if (!owns) await handOver(deps.db, runtime.name, to, ids);
+  if (loaded.contact.state === 'active' || (owns && supplier.settled)) return null;
+  const wait: Outcome = { kind: 'retry', code: 'next_holder_supplies', afterMs: HANDOVER_MS };
+  return {
+    ...settledWithoutCall(planned, wait, { touched: false }),
+    settled: false,
+    notBeforeMs: HANDOVER_MS,
+    verified: null,
+    externalIds: null,
+  };
+}
+
+/** True where the contact was held under another address before it came to share one: that record is theirs alone and has to go. */
+function hasOwnFormerRecord(loaded: Loaded, want: Want): boolean {
+  const { knownKey } = loaded.ledger;
+  if (loaded.externalIds.length === 0 || knownKey === null || want.key === null) return false;
+  return keyOf(knownKey) !== keyOf(want.key);
+}
+
+function keyOf(address: string): string {
+  const parsed = parseEmail(address);
+  return parsed.ok ? parsed.key : address;
+}
+
+/** Leaves by the former address and our reference only: the record under the shared address is another's by now. */
+function leavingItem(planned: Planned, runtime: SystemRuntime): Item {
+  const item = itemFor(planned, runtime.name, planned.loaded.externalIds);
+  const { knownKey } = planned.loaded.ledger;
+  return {
+    ...item,
+    want: { presence: 'outside', key: null, fields: {}, consents: {} },
+    lookFirst: false,
+    identity: { addresses: knownKey === null ? [] : [knownKey], names: item.identity.names },
+  };
 }
 
 type Reading = Observation | null | undefined;

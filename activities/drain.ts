@@ -231,11 +231,15 @@ class Drain {
         const atLeastMs = this.#blocked.size > 0 ? 250 : 5;
         if (this.#blocked.size > 0) this.#reSweep = true;
         const woken = await wake.wait(Math.max(atLeastMs, Math.min(leftMs, waitMs, timing.sweepMs, HEARTBEAT_MS)));
-        if (woken) idleSince = null;
+        if (woken) {
+          idleSince = null;
+          // A change may concern others who hold the same address: a withdrawal of theirs must not wait for the next sweep.
+          await takeRemarks(db);
+        }
         continue;
       }
       idleSince = null;
-      if (!started) await Promise.race([wake.wait(HEARTBEAT_MS), ...busy]);
+      if (!started && (await Promise.race([wake.wait(HEARTBEAT_MS), ...busy])) === true) await takeRemarks(db);
     }
   }
 

@@ -45,7 +45,13 @@ export async function startChild(options: ChildOptions): Promise<RunningPart> {
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });
   if (child.startMark !== undefined) {
-    writeJsonFile(pidFile(dataDir, name), { pid: child.pid, startMark: child.startMark });
+    try {
+      writeJsonFile(pidFile(dataDir, name), { pid: child.pid, startMark: child.startMark });
+    } catch (error) {
+      // Nobody could find it again, so it must not go on.
+      await stopProcess(child.pid, child.startMark, []);
+      throw error;
+    }
   }
   const failure = await whyNotReady(child, options, logFile, logStart);
   if (failure !== undefined) {

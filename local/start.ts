@@ -181,7 +181,8 @@ async function bringTemporal(
     const ui = variable('PLUMBLINE_TEMPORAL_UI') ?? null;
     return { env: {}, ui };
   }
-  const path = await findTemporal({ cacheDir: userCacheDir(variable('XDG_CACHE_HOME')), say });
+  const cacheDir = userCacheDir(variable('XDG_CACHE_HOME'));
+  const path = await findTemporal({ cacheDir, say, stopping: supervisor.stopping });
   const server = await supervisor.run('Temporal', (stopping) =>
     startTemporal({
       path,

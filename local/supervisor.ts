@@ -23,15 +23,19 @@
  * What takes long outside `run` (a download, the demonstration) should be raced with `supervisor.stopped`, so that Ctrl-C
  * need not wait for it. A `PlainError` out of any of these is for the user as it is: print its message and exit with 1.
  */
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stopLeftOverChildren } from './child.ts';
 import { PlainError } from './errors.ts';
 import { lockDataDir } from './lock.ts';
+import { stopLeftOverPostgres } from './postgres.ts';
 import type { Exit, RunningPart } from './processes.ts';
 import type { Say } from './say.ts';
+import { stopLeftOverTemporal } from './temporal-server.ts';
 
 /** Where the rig keeps its data, and how it speaks. */
 export interface SuperviseOptions {
+  /** PostgreSQL lives in `postgres/` of it and Temporal in `temporal/`. */
   dataDir: string;
   say: Say;
   /** Wait before the first restart of a part; doubled for each further one, up to a minute. Default 1,000. */
@@ -70,7 +74,13 @@ const steadyAfterMs = 60_000;
 export async function supervise({ dataDir, say, restartAfterMs = 1_000 }: SuperviseOptions): Promise<Supervisor> {
   const release = lockDataDir(dataDir);
   try {
+    // Those that need a server go before it. The servers go too: their ports would look like a stranger's otherwise.
     await stopLeftOverChildren(dataDir, say);
+    const servers = [
+      (await stopLeftOverTemporal(join(dataDir, 'temporal'))) ? 'Temporal' : undefined,
+      (await stopLeftOverPostgres(join(dataDir, 'postgres'))) ? 'PostgreSQL' : undefined,
+    ].filter((name) => name !== undefined);
+    if (servers.length > 0) say(`Stopped what an earlier start had left running: ${servers.join(', ')}.`);
   } catch (error) {
     release();
     throw error;

@@ -24,10 +24,18 @@ export interface FindOptions {
   sources?: readonly Source[];
   /** False: do not look on the PATH (tests). */
   lookOnPath?: boolean;
+  /** Ends a download when aborted. */
+  stopping?: AbortSignal;
 }
 
 /** A way to get a program. Resolves to undefined when it is at `target`, else to a half-sentence why it is not. */
-export type Source = (tool: PinnedTool, workDir: string, target: string, say: Say) => Promise<string | undefined>;
+export type Source = (
+  tool: PinnedTool,
+  workDir: string,
+  target: string,
+  say: Say,
+  stopping?: AbortSignal,
+) => Promise<string | undefined>;
 
 /** The cache folder of the user: `$XDG_CACHE_HOME/plumbline`, else `~/.cache/plumbline` (XDG Base Directory 0.8). */
 export function userCacheDir(xdgCacheHome: string | undefined): string {
@@ -86,7 +94,8 @@ async function findPinned(
     mkdirSync(workDir, { recursive: true });
     const target = join(workDir, 'program');
     for (const source of options.sources) {
-      let reason = await source(tool, workDir, target, say);
+      let reason = await source(tool, workDir, target, say, options.stopping);
+      if (options.stopping?.aborted === true) throw new PlainError(`The download of the ${name} was stopped.`);
       if (reason === undefined && (await sha256(target)) !== tool.programSha256) {
         rmSync(target);
         reason = 'the downloaded program is not the one expected (its SHA-256 differs), so it was not run';

@@ -64,7 +64,7 @@ export async function startTemporal(options: TemporalOptions): Promise<RunningTe
   } catch (error) {
     throw toPlainError(error, { doing: 'making the folder of Temporal', path: folder });
   }
-  if (await stopRecorded(pidFile, orderly)) say('Stopped a Temporal server that an earlier start had left running.');
+  if (await stopLeftOverTemporal(folder)) say('Stopped a Temporal server that an earlier start had left running.');
   if (!(await portIsFree(port))) throw portInUse(port, 'Temporal', options.portSetting);
   if (uiPort !== undefined && !(await portIsFree(uiPort))) {
     throw portInUse(uiPort, "Temporal's Web UI", options.uiPortSetting);
@@ -77,9 +77,15 @@ export async function startTemporal(options: TemporalOptions): Promise<RunningTe
     logFile,
     ifMissing: `The Temporal program ${path} is not there any more. Start again to get it anew.`,
   });
-  if (server.startMark !== undefined) writeJsonFile(pidFile, { pid: server.pid, startMark: server.startMark });
-  void server.exited.then(() => rmSync(pidFile, { force: true }));
   const stop = async (steps: StopStep[]) => await stopProcess(server.pid, server.startMark, steps);
+  void server.exited.then(() => rmSync(pidFile, { force: true }));
+  try {
+    if (server.startMark !== undefined) writeJsonFile(pidFile, { pid: server.pid, startMark: server.startMark });
+  } catch (error) {
+    // Nobody could find it again, so it must not go on.
+    await stop([]);
+    throw error;
+  }
   const answer = await untilReady(server, options);
   if (answer !== 'ready') {
     await stop(orderly);
@@ -98,6 +104,11 @@ export async function startTemporal(options: TemporalOptions): Promise<RunningTe
     // SQLite's journal makes a kill harmless, and the server takes two seconds to stop by itself.
     stopNow: () => stop([]),
   };
+}
+
+/** Stops a server that still runs on a store in this folder. True if one did. */
+export async function stopLeftOverTemporal(folder: string): Promise<boolean> {
+  return await stopRecorded(join(resolve(folder), 'temporal.pid'), orderly);
 }
 
 function serverArguments(options: TemporalOptions): string[] {

@@ -87,6 +87,12 @@ export function primaryKey(contact: Pick<Contact, 'emails'>): string | null {
   return parsed.ok ? parsed.key : null;
 }
 
+/** The normalised address under which the system held an emptied contact. */
+function ticketKey(ticket: TicketContent | undefined, system: string): string | null {
+  const address = ticket?.keys[system];
+  return address === undefined || address === null ? null : primaryKey({ emails: [address] });
+}
+
 function groupBy<T>(list: T[], key: (item: T) => string): Map<string, T[]> {
   const groups = new Map<string, T[]>();
   for (const item of list) {
@@ -127,7 +133,9 @@ export async function loadForDelivery(db: Db, keyring: Keyring, system: string, 
     ),
   ]);
   const contacts = contactRows.map(toContact);
-  const keyOf = new Map(contacts.map((c) => [c.id, primaryKey(c)]));
+  const ticketOf = new Map(ticketRows.map((t) => [t.contact_id, keyring.open<TicketContent>('ticket', t.sealed)]));
+  // An emptied contact shares what it was held under with those who still have that address.
+  const keyOf = new Map(contacts.map((c) => [c.id, primaryKey(c) ?? ticketKey(ticketOf.get(c.id), system)]));
   const keys = [...new Set([...keyOf.values()].filter((k) => k !== null))];
   const holderRows = await rows<{
     id: ContactId;
@@ -153,7 +161,6 @@ export async function loadForDelivery(db: Db, keyring: Keyring, system: string, 
   ]);
   const ledgers = new Map(ledgerRows.map((l) => [l.contact_id, l]));
   const idsOf = groupBy(idRows, (i) => i.contact_id);
-  const tickets = new Map(ticketRows.map((t) => [t.contact_id, t.sealed]));
   const normsOf = groupBy(normRows, (n) => n.contact_id);
   const holdersOf = groupBy(holderRows, (h) => h.norm);
   const byId = new Map(contacts.map((contact, at) => [contact.id, { contact, blocked: blocked[at] ?? [] }]));
@@ -165,7 +172,6 @@ export async function loadForDelivery(db: Db, keyring: Keyring, system: string, 
     if (found === undefined || ledger === undefined) continue;
     const { contact } = found;
     const key = keyOf.get(id) ?? null;
-    const sealed = tickets.get(id);
     const own = idsOf.get(id) ?? [];
     const norms = new Set((normsOf.get(id) ?? []).map((n) => n.norm));
     loaded.push({
@@ -190,7 +196,7 @@ export async function loadForDelivery(db: Db, keyring: Keyring, system: string, 
       },
       externalIds: own.filter((i) => !i.former).map((i) => i.external_id),
       formerIds: own.filter((i) => i.former).map((i) => i.external_id),
-      ticket: sealed === undefined ? null : keyring.open<TicketContent>('ticket', sealed),
+      ticket: ticketOf.get(id) ?? null,
       holders:
         key === null
           ? []

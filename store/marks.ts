@@ -37,6 +37,7 @@ export async function markContacts(
 
 /** Contacts to look at again because another holder of their address changed. @returns how many were taken up */
 export async function takeRemarks(db: Db): Promise<number> {
+  if ((await rows(db, 'select 1 from remarks limit 1')).length === 0) return 0;
   return db.transaction(async (tx) => {
     const taken = await rows<{ id: number; contact_id: ContactId; urgent: boolean }>(
       tx,

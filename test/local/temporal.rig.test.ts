@@ -187,11 +187,13 @@ test("the vendor's archive is unpacked, and an error page is a reason", async ()
   const workDir = join(folder, 'work');
   mkdirSync(workDir);
   const { say, said } = listen();
-  expect(await fromVendor(tool, workDir, join(workDir, 'program'), say, base)).toBeUndefined();
+  expect(await fromVendor(tool, workDir, join(workDir, 'program'), say, undefined, base)).toBeUndefined();
   expect(readFileSync(join(workDir, 'program'), 'utf8')).toBe('the program');
   expect(said.at(-1)).toMatch(/^Downloading Temporal: \d+ of \d+ MB$/);
   status = 404;
-  expect(await fromVendor(tool, workDir, join(workDir, 'other'), say, base)).toBe('temporal.download answered 404');
+  expect(await fromVendor(tool, workDir, join(workDir, 'other'), say, undefined, base)).toBe(
+    'temporal.download answered 404',
+  );
   expect(existsSync(join(workDir, 'other'))).toBe(false);
 });
 

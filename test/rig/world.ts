@@ -302,7 +302,8 @@ export async function converged(world: World, withinMs = 60_000): Promise<void> 
       const open = await rows<{ system: string; n: number }>(
         world.db,
         `select system, count(*)::integer as n from deliveries where wanted > settled group by system
-         union all select system, count(*)::integer from calls group by system`,
+         union all select system, count(*)::integer from calls group by system
+         union all select 'other holders', count(*)::integer from remarks having count(*) > 0`,
       );
       if (open.length > 0) throw new Error(JSON.stringify(open));
       return true;
