@@ -33,15 +33,21 @@ const names = Object.keys(portTable) as PortName[];
 /**
  * The ports to use: an override, else the one of the last start in this data folder, else the default. Throws a
  * `PlainError` naming port and setting when one is taken or two are the same. Call it when left-over processes of an
- * earlier start have been stopped, or their ports count as taken. Remembers the choice for `rememberedPorts`.
+ * earlier start have been stopped, or their ports count as taken. Remembers the choice for `rememberedPorts`. `unused` are
+ * not looked at: an outside server needs no port of ours.
  */
-export async function choosePorts(dataDir: string, overrides: Partial<Ports> = {}): Promise<Ports> {
+export async function choosePorts(
+  dataDir: string,
+  overrides: Partial<Ports> = {},
+  unused: readonly PortName[] = [],
+): Promise<Ports> {
   const remembered = rememberedPorts(dataDir);
   const ports = Object.fromEntries(
     names.map((name) => [name, overrides[name] ?? remembered[name] ?? portTable[name].port]),
   ) as Ports;
   const seen = new Map<number, PortName>();
   for (const name of names) {
+    if (unused.includes(name)) continue;
     const port = ports[name];
     const other = seen.get(port);
     if (other !== undefined)

@@ -86,7 +86,9 @@ async function main(): Promise<number> {
   const supervisor = await supervise({ dataDir, say });
   const release = stopOnSignals(supervisor, say);
   try {
-    const ports = await choosePorts(dataDir, portOverrides(environment.ports));
+    const unused: PortName[] = environment.databaseUrl === undefined ? [] : ['postgres'];
+    if (outsideTemporal()) unused.push('temporal', 'temporalUi');
+    const ports = await choosePorts(dataDir, portOverrides(environment.ports), unused);
     const place = await bringUp(supervisor, dataDir, ports, say, environment.databaseUrl);
     const agreed = await show(place, supervisor, say, values.once === true || values.demo === true);
     if (values.once === true) return agreed ? 0 : 1;
@@ -169,14 +171,17 @@ async function bringPostgres(supervisor: Supervisor, dataDir: string, ports: Por
   return postgres.url;
 }
 
+function outsideTemporal(): boolean {
+  return (variable('TEMPORAL_ADDRESS') ?? variable('TEMPORAL_PROFILE')) !== undefined;
+}
+
 async function bringTemporal(
   supervisor: Supervisor,
   dataDir: string,
   ports: Ports,
   say: Say,
 ): Promise<{ env: Record<string, string>; ui: string | null }> {
-  const outside = variable('TEMPORAL_ADDRESS') ?? variable('TEMPORAL_PROFILE');
-  if (outside !== undefined) {
+  if (outsideTemporal()) {
     say('Temporal: using the server that the environment names.');
     const ui = variable('PLUMBLINE_TEMPORAL_UI') ?? null;
     return { env: {}, ui };

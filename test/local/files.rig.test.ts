@@ -47,6 +47,7 @@ test('a port that is taken, or given twice, is a sentence with the setting that 
     `Port ${ports.api}, wanted for the Xero sandbox, is used by the HTTP API.`,
   );
   expect(rememberedPorts(dataDir)).toEqual({});
+  expect(await choosePorts(dataDir, { ...ports, xero: port }, ['xero'])).toEqual({ ...ports, xero: port });
 });
 
 /** A zip file with one entry behind another, as APPNOTE 6.3 lays it out. */

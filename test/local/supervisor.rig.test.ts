@@ -8,10 +8,12 @@ import { startChild } from '../../local/child.ts';
 import type { ChildOptions } from '../../local/child.ts';
 import { lockDataDir } from '../../local/lock.ts';
 import { recordedProcess } from '../../local/pid-files.ts';
+import { startPostgres } from '../../local/postgres.ts';
 import { startMark, stopProcess } from '../../local/processes.ts';
 import type { RunningPart } from '../../local/processes.ts';
 import { supervise } from '../../local/supervisor.ts';
 import type { Supervisor } from '../../local/supervisor.ts';
+import { anyFreePort, portIsFree } from '../../local/tcp.ts';
 import { listen, temporaryFolder } from './folder.ts';
 
 const runs = "console.log('ready'); setInterval(() => {}, 1000);";
@@ -143,6 +145,18 @@ test('children that a killed start left running are stopped, a stranger with suc
   expect((await worker.exited).signal).toBe('SIGTERM');
   expect(said).toContain('Stopped what an earlier start had left running: worker.');
   expect(startMark(stranger.pid)).toBeDefined();
+});
+
+test('a PostgreSQL that a killed start left running gives its port back before ports are looked at', async () => {
+  const dataDir = temporaryFolder();
+  const port = await anyFreePort();
+  const postgres = await startPostgres({ dataDir: join(dataDir, 'postgres'), port, say: () => {} });
+  onTestFinished(() => postgres.stopNow());
+  expect(await portIsFree(port)).toBe(false);
+  const { say, said } = listen();
+  await superviseHere(dataDir, say);
+  expect(await portIsFree(port)).toBe(true);
+  expect(said).toEqual(['Stopped what an earlier start had left running: PostgreSQL.']);
 });
 
 test('a child is ready when its URL answers, and one that ends is a sentence with its last lines', async () => {
