@@ -72,15 +72,16 @@ export function runAs(dataDir: string, paths: readonly string[], userId = proces
   const [uid, gid] = owner === undefined || owner.uid === 0 ? [nobody, nobody] : [owner.uid, owner.gid];
   if (owner?.uid === 0) spawnSync('chown', ['-R', `${nobody}:${nobody}`, dataDir]);
   if (paths.every((path) => othersMayEnter(path))) return { uid, gid, prefix: [] };
-  if (spawnSync('setpriv', ['--version']).status !== 0) {
+  // access(2), by which PostgreSQL looks for its own programs, drops capabilities unless that fix-up is switched off.
+  const prefix = ['setpriv', '--securebits=+no_setuid_fixup', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups'];
+  prefix.push('--inh-caps=+dac_read_search', '--ambient-caps=+dac_read_search');
+  const [program, ...args] = prefix;
+  if (spawnSync(program as string, [...args, 'true']).status !== 0) {
     throw new PlainError(
-      `PostgreSQL does not run as root, and no other user can enter ${paths.find((path) => !othersMayEnter(path))}. Start Plumbline as an ordinary user, move it to a folder that others can enter (such as /opt), or install setpriv (util-linux).`,
+      `PostgreSQL does not run as root, and no other user can enter the folders above ${paths.find((path) => !othersMayEnter(path))}. Start Plumbline as an ordinary user, move it to a folder that others can enter (such as /opt), or install setpriv (util-linux).`,
     );
   }
-  const capability = ['--inh-caps=+dac_read_search', '--ambient-caps=+dac_read_search'];
-  return {
-    prefix: ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', ...capability],
-  };
+  return { prefix };
 }
 
 /** Whether every folder above a path may be entered by a user who owns none of them. */

@@ -1,11 +1,23 @@
-import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { Client } from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
 import { PlainError } from '../../local/errors.ts';
-import { findPostgres, mendLinks, othersMayEnter } from '../../local/postgres-binaries.ts';
+import { findPostgres, mendLinks, othersMayEnter, runAs } from '../../local/postgres-binaries.ts';
 import { startPostgres } from '../../local/postgres.ts';
 import type { RunningPostgres } from '../../local/postgres.ts';
 import { anyFreePort } from '../../local/tcp.ts';
@@ -130,6 +142,22 @@ test('it starts below a home folder that nobody else may enter, also for root', 
   expect(await query(server.url, 'select 1 as x')).toEqual([{ x: 1 }]);
 });
 
+test('its programs run from below such a folder too, as in a clone in the home of root', async () => {
+  const home = temporaryFolder();
+  chmodSync(home, 0o700);
+  const { initdb } = await findPostgres();
+  cpSync(dirname(dirname(initdb)), join(home, 'native'), { recursive: true, verbatimSymlinks: true });
+  const program = join(home, 'native', 'bin', 'initdb');
+  const { uid, gid, prefix } = runAs(join(home, 'none'), [program]);
+  const [command, ...args] = [...prefix, program, '--no-sync', '-D', join(home, 'data')];
+  mkdirSync(join(home, 'data'));
+  if (process.getuid?.() === 0) chownSync(join(home, 'data'), 65_534, 65_534);
+  const user = uid === undefined || gid === undefined ? {} : { uid, gid };
+  const result = spawnSync(command as string, args, { encoding: 'utf8', ...user });
+  expect(result.stderr.replaceAll(/^initdb: (warning|hint).*$/gm, '').trim()).toBe('');
+  expect(result.status).toBe(0);
+});
+
 test('an error in a statement leaves no trace of the statement in the log', async () => {
   const dataDir = join(temporaryFolder(), 'pg');
   const server = await start(dataDir);
@@ -137,7 +165,6 @@ test('an error in a statement leaves no trace of the statement in the log', asyn
   await query(server.url, "insert into t values ('zzz-secret-zzz')");
   await expect(query(server.url, "insert into t values ('zzz-secret-zzz')")).rejects.toThrow('duplicate key');
   await server.stop();
-  const { readFileSync } = await import('node:fs');
   const log = readFileSync(join(dataDir, 'postgres.log'), 'utf8');
   expect(log).toContain('duplicate key');
   expect(log).not.toContain('zzz-secret-zzz');
