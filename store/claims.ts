@@ -25,7 +25,9 @@ export async function claimDue(db: Db, system: string, limit: number): Promise<D
 export async function nextDueInMs(db: Db, system: string): Promise<number | null> {
   const { ms } = await oneRow<{ ms: number | null }>(
     db,
-    `select greatest(0, ceil(extract(epoch from min(coalesce(not_before, clock_timestamp())) - clock_timestamp()) * 1000))::integer as ms
+    // 'greatest' leaves nulls out: without the case, nothing that waits would read as 'now'.
+    `select case when count(*) = 0 then null
+       else greatest(0, ceil(extract(epoch from min(coalesce(not_before, clock_timestamp())) - clock_timestamp()) * 1000))::integer end as ms
      from deliveries where system = ? and wanted > settled`,
     [system],
   );
