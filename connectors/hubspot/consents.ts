@@ -1,6 +1,7 @@
 /** Subscription statuses (communication preferences v4): of the address, read and written in batches. */
 import type { Outcome } from '../../domain/outcome.ts';
 import type { Gate, Item, ObservedConsent } from '../kit/connector.ts';
+import { halving } from '../kit/halve.ts';
 import type { Called } from './client.ts';
 import { refusalOf } from './faults.ts';
 import type { VendorError } from './faults.ts';
@@ -22,7 +23,7 @@ interface StatusRow {
   statuses?: { subscriptionId?: number | string; status?: string }[];
 }
 
-/** State of each mapped subscription by address (lower case). Nothing is asked where none is mapped. */
+/** State of each mapped subscription by address (lower case); an address without a row was not read. Nothing is asked where none is mapped. */
 export async function readStates(session: Session, gate: Gate, addresses: string[]): Promise<Read<States>> {
   const states: States = new Map();
   const unique = [...new Set(addresses.map((a) => a.trim().toLowerCase()).filter((a) => a !== ''))];
@@ -68,11 +69,17 @@ export function changesOf(
   item: Item,
   states: States,
   which: 'restrict' | 'permit',
-): { changes: Change[]; stricter: boolean } {
+): { changes: Change[]; stricter: boolean; unread?: true } {
   const changes: Change[] = [];
   const address = item.want.key;
   if (!item.parts.consent || address === null) return { changes, stricter: false };
-  const now = states.get(address.trim().toLowerCase()) ?? {};
+  const row = states.get(address.trim().toLowerCase());
+  const permits = Object.values(item.want.consents).some((want) => want.state === 'subscribed');
+  // A restriction needs no reading; a permission over an existing record is never written without one.
+  if (row === undefined && which === 'permit' && permits && item.externalIds.length > 0) {
+    return { changes: [], stricter: false, unread: true };
+  }
+  const now = row ?? {};
   for (const [target, want] of Object.entries(item.want.consents)) {
     const present = now[target] ?? 'none';
     if (want.state === 'unsubscribed' && which === 'restrict' && present !== 'unsubscribed') {
@@ -103,12 +110,18 @@ export async function writeChanges(session: Session, gate: Gate, changes: Change
   };
   for (let at = 0; at < changes.length; at += BATCH) {
     const some = changes.slice(at, at + BATCH);
-    const called = await write(session, gate, some);
-    if (called.kind !== 'ok') {
-      for (const change of some) put(change.item, stoppedBy(called).stopped);
-      continue;
-    }
-    for (const change of some) put(change.item, outcomeOf(change, called.value));
+    await halving(
+      some,
+      async (part) => {
+        const called = await write(session, gate, part);
+        if (called.kind === 'refused_whole' && part.length > 1) return 'refused_whole';
+        for (const change of part) {
+          put(change.item, called.kind === 'ok' ? outcomeOf(change, called.value) : stoppedBy(called).stopped);
+        }
+        return part;
+      },
+      (change) => change,
+    );
   }
   return outcomes;
 }

@@ -113,9 +113,11 @@ async function archiveAll(
   results: Map<Item, ItemResult>,
   gate: Gate,
 ): Promise<void> {
-  for (let at = 0; at < archiving.length; at += BATCH / 2) {
-    const some = archiving.slice(at, at + BATCH / 2);
-    const inputs = some.flatMap((a) => a.ids).map((id) => ({ id }));
+  // Ids one by one with whose they are: several copies of one person may be in different calls.
+  const all = archiving.flatMap(({ item, ids }) => ids.map((id) => ({ item, id })));
+  for (let at = 0; at < all.length; at += BATCH) {
+    const some = all.slice(at, at + BATCH);
+    const inputs = some.map(({ id }) => ({ id }));
     const called = await session.hubspot.call(
       gate,
       'contacts.batch_archive',

@@ -22,11 +22,15 @@ function number(headers: Headers, name: string): number | undefined {
   return headers[name] === undefined || Number.isNaN(value) ? undefined : value;
 }
 
+function policyOf(body: unknown): unknown {
+  return typeof body === 'object' && body !== null ? (body as { policyName?: unknown }).policyName : undefined;
+}
+
 /** Milliseconds to wait after a 429: Retry-After where there is one, else by the policy that was hit. */
 export function pauseMs(headers: Headers, body: unknown): number {
   const seconds = number(headers, 'retry-after');
   if (seconds !== undefined) return seconds * SECOND_MS;
-  const policy = typeof body === 'object' && body !== null ? (body as { policyName?: unknown }).policyName : undefined;
+  const policy = policyOf(body);
   if (policy === 'DAILY') return DAY_PAUSE_MS;
   if (policy === 'SECONDLY') return SECOND_MS;
   // The window rolls: a part of it is free again soon.
@@ -40,6 +44,8 @@ export function limitReading(status: number, headers: Headers, body: unknown): L
   return {
     ...(remaining === undefined ? {} : { remaining, windowMs: WINDOW_MS }),
     ...(dayRemaining === undefined ? {} : { dayRemaining }),
-    ...(status === 429 ? { blockedForMs: pauseMs(headers, body), reason: 'rate' as const } : {}),
+    ...(status === 429
+      ? { blockedForMs: pauseMs(headers, body), reason: policyOf(body) === 'DAILY' ? 'day' : 'rate' }
+      : {}),
   };
 }

@@ -1,8 +1,9 @@
 /** Reading back, listing everything, collecting one record. */
 import { ConnectorStop } from '../kit/connector.ts';
-import type { Gate, Item, Observation, Page } from '../kit/connector.ts';
+import type { Gate, Item, Observation, ObservedConsent, Page } from '../kit/connector.ts';
 import type { Outcome } from '../../domain/outcome.ts';
 import { readStates } from './consents.ts';
+import type { States } from './consents.ts';
 import { BATCH } from './limits.ts';
 import { addressesOf, idsOf, isOf, observe, readRecords, recordOf, stoppedBy, wantedProperties } from './records.ts';
 import type { HubSpotRecord, Session } from './records.ts';
@@ -28,6 +29,9 @@ export async function verify(session: Session, items: Item[], gate: Gate): Promi
       ),
     );
   }
+  // Without an id nobody counts as gone before their addresses were looked at too.
+  const addresses = unknown.flatMap((i) => i.identity.addresses);
+  if (addresses.length > 0) readings.push(await readRecords(session, gate, addresses, { by: 'email' }));
   const found: HubSpotRecord[] = [];
   for (const reading of readings) {
     if ('stopped' in reading) return items.map(() => ({ unread: reading.stopped }));
@@ -41,11 +45,20 @@ export async function verify(session: Session, items: Item[], gate: Gate): Promi
     shown.map((r) => r.properties['email'] ?? ''),
   );
   if ('stopped' in states) return items.map(() => ({ unread: states.stopped }));
-  return mine.map((record) =>
-    record === undefined
-      ? null
-      : observe(record, session.mapped, states.ok.get((record.properties['email'] ?? '').trim().toLowerCase()) ?? {}),
-  );
+  return mine.map((record) => {
+    if (record === undefined) return null;
+    const consents = stateOf(session, record, states.ok);
+    return consents === undefined ? { unread: UNREAD } : observe(record, session.mapped, consents);
+  });
+}
+
+const UNREAD: Outcome = { kind: 'retry', code: 'state_unread' };
+
+/** Consents of a record; undefined where they could not be read. A record without an address has none. */
+function stateOf(session: Session, record: HubSpotRecord, states: States): Record<string, ObservedConsent> | undefined {
+  const address = (record.properties['email'] ?? '').trim().toLowerCase();
+  if (address === '' || record.archived || session.mapped.consentTargets.length === 0) return {};
+  return states.get(address);
 }
 
 /** The live record of several; an erased person's further copies count too. */
@@ -93,13 +106,12 @@ export async function scan(session: Session, cursor: string | undefined, gate: G
   const { records, after } = called.value;
   const states = await readStates(session, gate, at.archived ? [] : records.map((r) => r.properties['email'] ?? ''));
   if ('stopped' in states) throw new ConnectorStop(states.stopped);
-  const observations = records.map((r) =>
-    observe(
-      { ...r, archived: at.archived },
-      session.mapped,
-      states.ok.get((r.properties['email'] ?? '').trim().toLowerCase()) ?? {},
-    ),
-  );
+  const observations = records.map((r) => {
+    const record = { ...r, archived: at.archived };
+    const consents = stateOf(session, record, states.ok);
+    if (consents === undefined) throw new ConnectorStop(UNREAD);
+    return observe(record, session.mapped, consents);
+  });
   if (after !== null) return { observations, cursor: JSON.stringify({ archived: at.archived, after }) };
   return at.archived ? { observations } : { observations, cursor: JSON.stringify({ archived: true, after: null }) };
 }
@@ -107,13 +119,17 @@ export async function scan(session: Session, cursor: string | undefined, gate: G
 /** All properties and subscriptions of one record (GDPR Art. 15). */
 export async function collect(session: Session, id: string, gate: Gate): Promise<Record<string, unknown> | null> {
   const names = await propertyNames(session, gate);
-  const called = await session.hubspot.call(
-    gate,
-    'contacts.get',
-    'read',
-    (client) => client.crm.contacts.basicApi.getByIdWithHttpInfo(id, names),
-    recordOf,
-  );
+  const get = (archived: boolean) =>
+    session.hubspot.call(
+      gate,
+      'contacts.get',
+      'read',
+      (client) => client.crm.contacts.basicApi.getByIdWithHttpInfo(id, names, undefined, undefined, archived),
+      recordOf,
+    );
+  const live = await get(false);
+  // What is in the recycle bin is held too.
+  const called = live.kind === 'not_found' ? await get(true) : live;
   if (called.kind === 'not_found') return null;
   if (called.kind !== 'ok') throw new ConnectorStop(stoppedBy(called).stopped);
   const states = await readStates(session, gate, addressesOf(called.value));

@@ -123,10 +123,10 @@ export function sameAddress(a: string, b: string): boolean {
   return a.trim().toLowerCase() === b.trim().toLowerCase();
 }
 
-/** True where the record is the item's person: by our reference, or by one of their addresses. */
+/** True where the record is the item's person: a reference of ours that is set decides alone, else one of their addresses. */
 export function isOf(record: HubSpotRecord, item: Item, mapped: Mapped): boolean {
   const reference = record.properties[mapped.reference] ?? '';
-  if (reference === item.reference) return true;
+  if (reference !== '') return reference === item.reference;
   const addresses = addressesOf(record);
   return item.identity.addresses.some((known) => addresses.some((a) => sameAddress(a, known)));
 }

@@ -8,7 +8,7 @@ import { changesOf, readStates, writeChanges } from './consents.ts';
 import type { States } from './consents.ts';
 import { existingId, refusalOf } from './faults.ts';
 import type { VendorError } from './faults.ts';
-import { idsOf, isOf, observe, readRecords, sameAddress, stoppedBy } from './records.ts';
+import { addressesOf, idsOf, observe, readRecords, sameAddress, stoppedBy } from './records.ts';
 import type { HubSpotRecord, Session } from './records.ts';
 
 interface Work {
@@ -71,10 +71,8 @@ async function find(session: Session, work: Work[], gate: Gate): Promise<void> {
   const byAddress = keys.length === 0 ? { ok: [] } : await readRecords(session, gate, keys, { by: 'email' });
   for (const reading of [byId, byReference, byAddress]) {
     if ('ok' in reading) continue;
-    for (const one of looking) {
-      one.data = reading.stopped;
-      one.consent = reading.stopped;
-    }
+    // A restriction needs the address alone and goes out all the same.
+    for (const one of looking) one.data = reading.stopped;
     return;
   }
   const all = [byId, byReference, byAddress].flatMap((r) => ('ok' in r ? r.ok : []));
@@ -137,14 +135,13 @@ async function settle(
   const changes = [];
   for (const one of work) {
     if (one.consent !== null && one.consent.kind !== 'applied') continue;
-    if (which === 'permit' && one.data !== null && !isSuccess(one.data) && one.externalIds.length === 0) {
-      // Nobody is subscribed who could not be created.
+    if (which === 'permit' && !mayPermit(one)) {
       const permits = Object.values(one.item.want.consents).some((c) => c.state === 'subscribed');
-      if (permits && one.item.parts.consent) one.consent = one.data;
+      if (permits && one.item.parts.consent && one.data !== null) one.consent = one.data;
       continue;
     }
-    if (which === 'restrict' && one.data?.kind === 'ambiguous') continue;
     const own = changesOf(one.item, states, which);
+    if (own.unread === true) one.consent = { kind: 'retry', code: 'state_unread' };
     if (own.stricter) one.consent = { kind: 'stricter', code: 'unsubscribed_at_vendor' };
     changes.push(...own.changes);
   }
@@ -154,6 +151,16 @@ async function settle(
     const outcome = outcomes.get(one.item);
     if (outcome !== undefined) one.consent = outcome;
   }
+}
+
+/** Nobody is subscribed who is not there, nor under an address that the data part could not make theirs. */
+function mayPermit({ data, item, externalIds }: Work): boolean {
+  if (data === null) return true;
+  if (data.kind === 'not_held') return false;
+  if (isSuccess(data)) return true;
+  const { key } = item.want;
+  const known = item.known?.key ?? null;
+  return externalIds.length > 0 && key !== null && known !== null && sameAddress(known, key);
 }
 
 async function writeData(session: Session, work: Work[], gate: Gate): Promise<void> {
@@ -264,6 +271,7 @@ async function writeBatch(session: Session, work: Work[], gate: Gate, write: Wri
 function take(one: Work, called: Called<BatchAnswer>): void {
   if (called.kind !== 'ok') {
     one.data = called.kind === 'not_found' ? GONE : stoppedBy(called).stopped;
+    if (one.data === GONE) one.externalIds = [];
     if (one.data.kind === 'rejected' && one.data.code === 'address_taken' && one.target === null) {
       const taken = existingId(called.failure?.body);
       one.data = {
@@ -291,7 +299,9 @@ function take(one: Work, called: Called<BatchAnswer>): void {
     return;
   }
   const outcome = refusalOf(mine, mine.category === 'CONFLICT' ? 409 : 400);
-  one.data = outcome.kind === 'retry' && outcome.code === 'gone_at_vendor' ? GONE : outcome;
+  const taken = outcome.kind === 'rejected' && outcome.code === 'address_taken' && one.target === null;
+  if (taken) one.data = { kind: 'retry', code: 'already_exists', afterMs: 0 };
+  else one.data = outcome.kind === 'retry' && outcome.code === 'gone_at_vendor' ? GONE : outcome;
   if (one.data === GONE) one.externalIds = [];
 }
 
@@ -324,7 +334,8 @@ async function linkTaken(session: Session, creates: Work[], gate: Gate): Promise
   if (!('ok' in read)) return;
   const linked: Work[] = [];
   for (const one of taken) {
-    const found = read.ok.find((r) => isOf(r, one.item, session.mapped));
+    const key = one.item.want.key ?? '';
+    const found = read.ok.find((r) => addressesOf(r).some((a) => sameAddress(a, key)));
     if (found === undefined) continue;
     const reference = found.properties[session.mapped.reference] ?? '';
     if (reference !== '' && reference !== one.item.reference) {
