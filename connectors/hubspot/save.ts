@@ -94,13 +94,10 @@ function choose(session: Session, one: Work, all: HubSpotRecord[]): void {
     return;
   }
   const reference = found.properties[mapped.reference] ?? '';
-  if (
-    found === ofAddress &&
-    found !== ofReference &&
-    found !== ofId &&
-    reference !== '' &&
-    reference !== item.reference
-  ) {
+  const foreign = reference !== '' && reference !== item.reference;
+  // Under the very id that the ledger has, a record is ours to write whoever held it before; a merged one, or one found by address, is not.
+  const isOwnId = item.externalIds.includes(found.id);
+  if (foreign && !isOwnId) {
     one.data = { kind: 'ambiguous', code: 'record_of_another' };
     return;
   }
@@ -165,18 +162,22 @@ function mayPermit({ data, item, externalIds }: Work): boolean {
 
 async function writeData(session: Session, work: Work[], gate: Gate): Promise<void> {
   const open = work.filter((w) => w.data === null && w.item.parts.data);
-  const updates = open.filter((w) => w.target !== null);
   const creates = open.filter((w) => w.target === null);
+  // A record that bore our reference at the last reading is written by it: where somebody merged it into another person's record, the
+  // old id would lead there. Others (linked just now, looked up just now) are written by their id.
+  const byReference = open.filter((w) => w.target !== null && w.item.known !== null && w.seen === null);
+  const byId = open.filter((w) => w.target !== null && !byReference.includes(w));
+  await writeBatch(session, byReference, gate, updateByReference);
   // Two inputs with one id would refuse the batch.
-  const seen = new Set<string>();
-  const doubles = updates.filter((w) => seen.has(w.target ?? '') || !seen.add(w.target ?? ''));
+  const ids = new Set<string>();
+  const doubles = byId.filter((w) => ids.has(w.target ?? '') || !ids.add(w.target ?? ''));
   await writeBatch(
     session,
-    updates.filter((w) => !doubles.includes(w)),
+    byId.filter((w) => !doubles.includes(w)),
     gate,
-    update,
+    updateById,
   );
-  for (const one of doubles) await writeBatch(session, [one], gate, update);
+  for (const one of doubles) await writeBatch(session, [one], gate, updateById);
   await writeBatch(session, creates, gate, create);
   await linkTaken(session, creates, gate);
 }
@@ -221,21 +222,26 @@ function readBatch(session: Session): (data: unknown) => BatchAnswer | undefined
   };
 }
 
-const update: Write = (session, work, gate) =>
-  session.hubspot.call(
+const updateById: Write = (session, work, gate) => update(session, work, gate, null);
+const updateByReference: Write = (session, work, gate) => update(session, work, gate, session.mapped.reference);
+
+function update(session: Session, work: Work[], gate: Gate, idProperty: string | null): Promise<Called<BatchAnswer>> {
+  return session.hubspot.call(
     gate,
     'contacts.batch_update',
     'write',
     (client) =>
       client.crm.contacts.batchApi.updateWithHttpInfo({
         inputs: work.map((one) => ({
-          id: one.target ?? '',
+          id: idProperty === null ? (one.target ?? '') : one.item.reference,
+          ...(idProperty === null ? {} : { idProperty }),
           objectWriteTraceId: one.item.reference,
           properties: propertiesOf(session, one),
         })),
       }),
     readBatch(session),
   );
+}
 
 /** Upsert by our unique property: a repeat of the same create is harmless. */
 const create: Write = (session, work, gate) =>
@@ -270,8 +276,8 @@ async function writeBatch(session: Session, work: Work[], gate: Gate, write: Wri
 
 function take(one: Work, called: Called<BatchAnswer>): void {
   if (called.kind !== 'ok') {
+    // Its ids stay: the next attempt looks under them, and may find it under another's reference.
     one.data = called.kind === 'not_found' ? GONE : stoppedBy(called).stopped;
-    if (one.data === GONE) one.externalIds = [];
     if (one.data.kind === 'rejected' && one.data.code === 'address_taken' && one.target === null) {
       const taken = existingId(called.failure?.body);
       one.data = {
@@ -302,7 +308,6 @@ function take(one: Work, called: Called<BatchAnswer>): void {
   const taken = outcome.kind === 'rejected' && outcome.code === 'address_taken' && one.target === null;
   if (taken) one.data = { kind: 'retry', code: 'already_exists', afterMs: 0 };
   else one.data = outcome.kind === 'retry' && outcome.code === 'gone_at_vendor' ? GONE : outcome;
-  if (one.data === GONE) one.externalIds = [];
 }
 
 const GONE: Outcome = { kind: 'retry', code: 'gone_at_vendor', afterMs: 0 };
@@ -346,5 +351,5 @@ async function linkTaken(session: Session, creates: Work[], gate: Gate): Promise
     one.externalIds = [found.id];
     linked.push(one);
   }
-  await writeBatch(session, linked, gate, update);
+  await writeBatch(session, linked, gate, updateById);
 }
