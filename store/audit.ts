@@ -67,16 +67,37 @@ async function currentEpoch(tx: Tx): Promise<{ epoch: number; lastEntryBefore: n
   return { epoch: made.epoch, lastEntryBefore: newest === undefined ? 0 : made.last };
 }
 
-/** Where sealing stands: everything up to `below` is decided; `next` becomes so once transactions up to `nextXmax` have ended. */
+/**
+ * Where sealing stands: every entry up to `below` is decided; those up to `next` are once all transactions below `nextXid` have
+ * ended. `nextXid` is the sealer's own transaction, begun after `next` was read: whoever had taken an entry number by then has a
+ * lower one (a trigger sees to it that a writer has its transaction id before it takes a number). A snapshot's xmax would not do: it
+ * is the last *completed* transaction and one, and a running one may stand above it.
+ */
 interface Watermark {
+  epoch: number;
   below: number;
   next: number;
-  nextXmax: string;
+  nextXid: string;
 }
 
 async function readWatermark(tx: Db | Tx): Promise<Watermark> {
   const stored = await row<{ value: string }>(tx, `select value from meta where key = 'audit_watermark'`);
-  return stored === undefined ? { below: 0, next: 0, nextXmax: '0' } : (JSON.parse(stored.value) as Watermark);
+  return { epoch: 0, below: 0, next: 0, nextXid: '0', ...(stored && (JSON.parse(stored.value) as Partial<Watermark>)) };
+}
+
+/** Moves the watermark after a round that left nothing to seal below `xmin`. `next` was read before this transaction had an id. */
+async function moveWatermark(tx: Tx, mark: Watermark, epoch: number, xmin: string, next: number): Promise<void> {
+  const waits = mark.next > mark.below && mark.epoch === epoch;
+  if (waits && BigInt(xmin) < BigInt(mark.nextXid)) return;
+  const below = waits ? mark.next : mark.below;
+  if (next <= mark.below) return;
+  const { xid } = await oneRow<{ xid: string }>(tx, 'select pg_current_xact_id()::text as xid');
+  const moved: Watermark = { epoch, below, next, nextXid: xid };
+  await rows(
+    tx,
+    `insert into meta (key, value) values ('audit_watermark', ?) on conflict (key) do update set value = excluded.value`,
+    [JSON.stringify(moved)],
+  );
 }
 
 /**
@@ -87,13 +108,13 @@ export async function sealAudit(db: Db): Promise<number> {
   return db.transaction(async (tx) => {
     const { free } = await oneRow<{ free: boolean }>(tx, 'select pg_try_advisory_xact_lock(?) as free', [SEALER_LOCK]);
     if (!free) return 0;
+    const { next } = await oneRow<{ next: number }>(
+      tx,
+      'select case when is_called then last_value else 0 end as next from audit_id_seq',
+    );
     const { epoch, lastEntryBefore } = await currentEpoch(tx);
     const mark = await readWatermark(tx);
-    const snapshot = await oneRow<{ xmin: string; xmax: string; last: number }>(
-      tx,
-      `select pg_snapshot_xmin(s)::text as xmin, pg_snapshot_xmax(s)::text as xmax,
-         (select case when is_called then last_value else 0 end from audit_id_seq) as last from pg_current_snapshot() s`,
-    );
+    const { xmin } = await oneRow<{ xmin: string }>(tx, 'select pg_snapshot_xmin(pg_current_snapshot())::text as xmin');
     const head = await row<{ seq: number; hash: Buffer }>(
       tx,
       'select seq, hash from audit_chain order by seq desc limit 1',
@@ -104,7 +125,7 @@ export async function sealAudit(db: Db): Promise<number> {
        where a.id > ? and (a.xid < ?::xid8 or a.id <= ?)
          and not exists (select 1 from audit_chain c where c.entry_id = a.id)
        order by a.id limit ?`,
-      [mark.below, snapshot.xmin, lastEntryBefore, PAGE],
+      [mark.below, xmin, lastEntryBefore, PAGE],
     );
     let hash = head?.hash ?? START;
     const first = (head?.seq ?? 0) + 1;
@@ -117,22 +138,8 @@ export async function sealAudit(db: Db): Promise<number> {
         [first, epoch, entries.map((e) => e.id), hashes],
       );
     }
-    // All below is sealed only if this page was not full.
-    if (entries.length < PAGE) {
-      const decided = mark.next > mark.below && BigInt(snapshot.xmin) >= BigInt(mark.nextXmax);
-      const moved: Watermark = decided
-        ? { below: mark.next, next: snapshot.last, nextXmax: snapshot.xmax }
-        : mark.next > mark.below
-          ? mark
-          : { ...mark, next: snapshot.last, nextXmax: snapshot.xmax };
-      if (JSON.stringify(moved) !== JSON.stringify(mark) && (moved.next !== mark.next || moved.below !== mark.below)) {
-        await rows(
-          tx,
-          `insert into meta (key, value) values ('audit_watermark', ?) on conflict (key) do update set value = excluded.value`,
-          [JSON.stringify(moved)],
-        );
-      }
-    }
+    // Everything below xmin is sealed only if this page was not full.
+    if (entries.length < PAGE) await moveWatermark(tx, mark, epoch, xmin, next);
     return entries.length;
   });
 }

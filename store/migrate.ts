@@ -7,6 +7,7 @@ import * as m0002 from './migrations/0002_ledger.ts';
 import * as m0003 from './migrations/0003_audit.ts';
 import * as m0004 from './migrations/0004_triggers.ts';
 import * as m0005 from './migrations/0005_cases.ts';
+import * as m0006 from './migrations/0006_audit_order.ts';
 
 const all: Record<string, { up: string; down: string }> = {
   '0001_contacts': m0001,
@@ -14,6 +15,7 @@ const all: Record<string, { up: string; down: string }> = {
   '0003_audit': m0003,
   '0004_triggers': m0004,
   '0005_cases': m0005,
+  '0006_audit_order': m0006,
 };
 
 const source: Knex.MigrationSource<string> = {
