@@ -17,6 +17,7 @@ const GRACE = '25 seconds';
 const FORCE = '40 seconds';
 const HEARTBEAT_TIMEOUT_MS = 6_000;
 const TROUBLE_REST_MS = 60_000;
+const HEARTBEAT_HELD_BACK = '1 second';
 
 /** Runs until a signal stops it (SIGINT, SIGTERM). `onReady` is called once it polls. */
 export async function runWorker(onReady: () => void): Promise<void> {
@@ -54,7 +55,15 @@ async function work(app: App, connection: NativeConnection, namespace: string, o
     heartbeatMs: HEARTBEAT_TIMEOUT_MS,
     troubleMs: TROUBLE_REST_MS,
   };
-  const shared = { connection, namespace, shutdownGraceTime: GRACE, shutdownForceTime: FORCE } as const;
+  const shared = {
+    connection,
+    namespace,
+    shutdownGraceTime: GRACE,
+    shutdownForceTime: FORCE,
+    // By default a heart-beat is held back for up to a minute, and a scan would begin anew after a crash.
+    maxHeartbeatThrottleInterval: HEARTBEAT_HELD_BACK,
+    defaultHeartbeatThrottleInterval: HEARTBEAT_HELD_BACK,
+  } as const;
   const workers = [
     await Worker.create({
       ...shared,

@@ -52,6 +52,7 @@ interface Progress {
 }
 
 const PAUSE_WHEN_CLOSED_MS = 1_000;
+const ALIVE_MS = 4_000;
 const MISSING_PAGE = 1_000;
 
 export async function scan(deps: Deps, input: ScanInput): Promise<ScanCounts> {
@@ -72,13 +73,22 @@ export async function scan(deps: Deps, input: ScanInput): Promise<ScanCounts> {
   };
   const statements = await knownStatements(deps.db);
   let cursor = saved?.cursor ?? undefined;
-  for (let first = saved === undefined; first || cursor !== undefined; first = false) {
-    const readAt = deps.now();
-    const page = await readPage(deps, runtime, input, cursor);
-    await takePage(deps, runtime, input, page.observations, readAt, statements, counts);
-    counts.pages += 1;
-    cursor = page.cursor;
-    Context.current().heartbeat({ cursor: cursor ?? null, counts } satisfies Progress);
+  let progress: Progress | undefined = saved;
+  // Says between pages that the process lives; each vendor call has a time limit of its own.
+  const context = Context.current();
+  const alive = setInterval(() => context.heartbeat(progress), ALIVE_MS);
+  try {
+    for (let first = saved === undefined; first || cursor !== undefined; first = false) {
+      const readAt = deps.now();
+      const page = await readPage(deps, runtime, input, cursor);
+      await takePage(deps, runtime, input, page.observations, readAt, statements, counts);
+      counts.pages += 1;
+      cursor = page.cursor;
+      progress = { cursor: cursor ?? null, counts: { ...counts } };
+      context.heartbeat(progress);
+    }
+  } finally {
+    clearInterval(alive);
   }
   if (input.kind !== 'changes') {
     if (input.kind === 'reconciliation') await noteMissing(deps, input, startedAt, counts);
@@ -113,7 +123,6 @@ async function readPage(
       return await runtime.connector.changedSince(input.since ?? deps.now(), cursor, gate);
     } catch (error) {
       if (error instanceof GateClosed) {
-        context.heartbeat(context.info.heartbeatDetails);
         await context.sleep(Math.max(PAUSE_WHEN_CLOSED_MS, Math.min(error.afterMs, 5_000)));
         continue;
       }

@@ -56,7 +56,7 @@ export async function lane(input: LaneInput): Promise<void> {
   const scans = proxyActivities<Activities>({
     taskQueue: systemQueue(system),
     startToCloseTimeout: '2 days',
-    heartbeatTimeout: '2 minutes',
+    heartbeatTimeout: '15 seconds',
     retry: { initialInterval: '2 seconds', maximumInterval: '5 minutes', nonRetryableErrorTypes: [...NOT_RETRYABLE] },
   });
 

@@ -34,7 +34,7 @@ function scansOf(system: string): ReturnType<typeof proxyActivities<Activities>>
   return proxyActivities<Activities>({
     taskQueue: systemQueue(system),
     startToCloseTimeout: '2 days',
-    heartbeatTimeout: '2 minutes',
+    heartbeatTimeout: '15 seconds',
     retry: {
       initialInterval: '2 seconds',
       maximumInterval: '5 minutes',

@@ -1,0 +1,109 @@
+/** The night's run: goes on where it was after a crash, and a clean one changes nothing in the record, the ledger or at the vendor. */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { oneRow, row } from '../../store/db.ts';
+import { addPerson } from '../rig/people.ts';
+import { control, converged, createWorld, eventually, SYSTEM } from '../rig/world.ts';
+import type { WorkerProcess, World } from '../rig/world.ts';
+
+const STRANGERS = 750;
+const PAGE = 100;
+
+interface Request {
+  seq: number;
+  method: string;
+  path: string;
+  effect: boolean;
+}
+
+let world: World;
+let worker: WorkerProcess;
+
+beforeAll(async () => {
+  world = await createWorld({ vendors: ['hubspot'], emptyVendors: true });
+  const strangers = Array.from({ length: STRANGERS }, (_, n) => ({
+    properties: { email: `stranger${n}@elsewhere.example`, lastname: 'Stranger' },
+  }));
+  await control(world.sandboxes.hubspot, 'POST', '/records', strangers);
+  worker = await world.startWorker();
+  for (const n of [1, 2, 3]) await addPerson(world, 'Known', `Person-${n}`);
+  await converged(world);
+}, 120_000);
+
+afterAll(async () => {
+  await world?.close();
+});
+
+async function journal(since = 0): Promise<Request[]> {
+  const page = (await control(world.sandboxes.hubspot, 'GET', `/journal?since=${since}&limit=5000`)) as {
+    entries: Request[];
+  };
+  return page.entries;
+}
+
+const isListing = (r: Request): boolean =>
+  r.method === 'GET' && r.path.includes('/objects/contacts?') && !r.path.includes('archived=true');
+
+async function start(): Promise<string> {
+  const started = await world.call('POST', `/v1/systems/${SYSTEM.hubspot}/reconcile`, {});
+  return String(started.body['runId']);
+}
+
+async function ended(runId: string): Promise<Record<string, number>> {
+  const run = await eventually(
+    'the run ends',
+    async () => {
+      const found = await world.call('GET', `/v1/runs/${runId}`);
+      return found.body['state'] === 'done' ? found.body : undefined;
+    },
+    90_000,
+  );
+  return run['counts'] as Record<string, number>;
+}
+
+/** What must not move on a clean night. */
+const state = () =>
+  oneRow<Record<string, unknown>>(
+    world.db,
+    `select (select md5(string_agg(c::text, ' ' order by c.id)) from contacts c) as contacts,
+       (select md5(string_agg(d::text, ' ' order by d.contact_id)) from deliveries d) as ledger,
+       (select md5(string_agg(v::text, ' ' order by v.external_id)) from vendor_records v) as vendor_records,
+       (select count(*) from vendor_addresses)::integer as addresses, (select count(*) from consent_events)::integer as events,
+       (select count(*) from scan_seen)::integer as scratch, (select count(*) from audit where kind not like 'run.%' and kind not like 'contact.read')::integer as audit`,
+  );
+
+test('killed with -9 half-way, it goes on from its cursor and ends with every record seen', async () => {
+  const first = (await journal()).at(-1)?.seq ?? 0;
+  await control(world.sandboxes.hubspot, 'POST', '/faults', {
+    name: 'delay',
+    match: { method: 'GET', path: '/objects/contacts\\?' },
+    count: 100,
+    params: { ms: 900 },
+  });
+  const runId = await start();
+  await eventually('half of the pages are read', async () => (await journal(first)).filter(isListing).length >= 4);
+  await worker.kill9();
+  const killedAt = (await journal()).at(-1)?.seq ?? 0;
+  await control(world.sandboxes.hubspot, 'DELETE', '/faults');
+  worker = await world.startWorker();
+  const counts = await ended(runId);
+  expect(counts['seen']).toBe(STRANGERS + 3);
+  expect(counts).toMatchObject({ missing: 0, toChange: 0 });
+  const after = (await journal(killedAt)).filter(isListing);
+  expect(after.length).toBeGreaterThan(0);
+  expect(after[0]?.path).toContain('after=');
+  expect(after.length).toBeLessThan(Math.ceil((STRANGERS + 3) / PAGE));
+}, 180_000);
+
+test('a clean night changes nothing: not the record, not the ledger, not the vendor', async () => {
+  await ended(await start());
+  await eventually('the audit log is quiet', async () => (await row(world.db, 'select 1 from audit')) !== undefined);
+  const before = await state();
+  const seq = (await journal()).at(-1)?.seq ?? 0;
+  const counts = await ended(await start());
+  expect(counts).toMatchObject({ compared: 3, toChange: 0, marked: 0, missing: 0, stricter: 0 });
+  expect(await state()).toEqual(before);
+  expect(before['scratch']).toBe(0);
+  const requests = await journal(seq);
+  expect(requests.length).toBeGreaterThan(5);
+  expect(requests.filter((r) => r.effect)).toEqual([]);
+}, 120_000);
