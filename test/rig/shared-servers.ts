@@ -3,17 +3,17 @@
  * what is already running is kept where both can see it.
  */
 import { sayTo } from '../../local/say.ts';
-import { startTestPostgres, startTestTemporal } from './servers.ts';
-import type { TestServer } from './servers.ts';
+import { startThrowawayPostgres, startThrowawayTemporal } from '../../local/throwaway.ts';
+import type { ThrowawayServer } from '../../local/throwaway.ts';
 
 interface Shared {
   users: number;
-  server: Promise<TestServer>;
+  server: Promise<ThrowawayServer>;
 }
 
 const key = Symbol.for('plumbline.test.servers');
 const running = ((globalThis as Record<symbol, unknown>)[key] ??= new Map<string, Shared>()) as Map<string, Shared>;
-const starters = { postgres: startTestPostgres, temporal: startTestTemporal } as const;
+const starters = { postgres: startThrowawayPostgres, temporal: startThrowawayTemporal } as const;
 
 /** The address of the run's server of that kind, and how to let go of it: it stops when its last user has. */
 export async function shareServer(

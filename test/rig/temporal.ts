@@ -5,7 +5,7 @@ import { msToTs } from '@temporalio/common/lib/time.js';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { inject } from 'vitest';
 import { findTestServer } from '../../local/temporal-binary.ts';
-import { searchAttributes, testCacheDir } from './servers.ts';
+import { searchAttributes, serverCacheDir } from '../../local/throwaway.ts';
 
 /** `INDEXED_VALUE_TYPE_KEYWORD` of temporal.api.enums.v1. */
 const keyword = 2;
@@ -35,7 +35,7 @@ export async function createNamespace(address = inject('temporalAddress')): Prom
  * is global to it. It knows no schedules and no listing of workflows. End it with `teardown()`.
  */
 export async function createTimeSkipping(): Promise<TestWorkflowEnvironment> {
-  const path = await findTestServer({ cacheDir: testCacheDir(), say: (line) => process.stderr.write(`${line}\n`) });
+  const path = await findTestServer({ cacheDir: serverCacheDir(), say: (line) => process.stderr.write(`${line}\n`) });
   const environment = await TestWorkflowEnvironment.createTimeSkipping({
     server: { executable: { type: 'existing-path', path } },
   });

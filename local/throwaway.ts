@@ -1,18 +1,18 @@
 /**
- * The servers of a test run: one PostgreSQL, one Temporal, in a temporary folder, on ports nobody uses. Each test file
- * takes a database and a namespace of its own from them, so files never see each other.
+ * Servers that are thrown away with the process that started them: one PostgreSQL, one Temporal, in a temporary folder, on ports
+ * nobody uses. For tests, measurements and fault campaigns.
  */
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { recordedProcess, stopRecorded, writeJsonFile } from '../../local/pid-files.ts';
-import { startPostgres, stopLeftOverPostgres } from '../../local/postgres.ts';
-import { startMark } from '../../local/processes.ts';
-import type { RunningPart } from '../../local/processes.ts';
-import type { Say } from '../../local/say.ts';
-import { anyFreePort } from '../../local/tcp.ts';
-import { findTemporal, userCacheDir } from '../../local/temporal-binary.ts';
-import { startTemporal } from '../../local/temporal-server.ts';
+import { recordedProcess, stopRecorded, writeJsonFile } from './pid-files.ts';
+import { startPostgres, stopLeftOverPostgres } from './postgres.ts';
+import { startMark } from './processes.ts';
+import type { RunningPart } from './processes.ts';
+import type { Say } from './say.ts';
+import { anyFreePort } from './tcp.ts';
+import { findTemporal, userCacheDir } from './temporal-binary.ts';
+import { startTemporal } from './temporal-server.ts';
 
 /** The search attributes that Plumbline registers. */
 export const searchAttributes = {
@@ -21,22 +21,22 @@ export const searchAttributes = {
   PlumblineCase: 'Keyword',
 } as const;
 
-/** A server of the run. `address` is a PostgreSQL URL (database `postgres`, superuser), or Temporal's `host:port`. */
-export interface TestServer {
+/** A server of this process. `address` is a PostgreSQL URL (database `postgres`, superuser), or Temporal's `host:port`. */
+export interface ThrowawayServer {
   address: string;
   pid: number;
   stop(): Promise<void>;
 }
 
-const prefix = 'plumbline-test-';
+const prefix = 'plumbline-throwaway-';
 
 /** Where downloaded servers are kept between runs. */
-export function testCacheDir(): string {
+export function serverCacheDir(): string {
   return userCacheDir(process.env['XDG_CACHE_HOME']);
 }
 
 /** Starts a PostgreSQL in a new temporary folder, with fsync on as in real life. */
-export async function startTestPostgres(say: Say): Promise<TestServer> {
+export async function startThrowawayPostgres(say: Say): Promise<ThrowawayServer> {
   const folder = await temporaryFolder();
   const server = await again(async () =>
     startPostgres({ dataDir: join(folder, 'postgres'), port: await anyFreePort(), say: quietly(say) }),
@@ -46,8 +46,8 @@ export async function startTestPostgres(say: Say): Promise<TestServer> {
 }
 
 /** Starts a Temporal development server in a new temporary folder. */
-export async function startTestTemporal(say: Say): Promise<TestServer> {
-  const path = await findTemporal({ cacheDir: testCacheDir(), say });
+export async function startThrowawayTemporal(say: Say): Promise<ThrowawayServer> {
+  const path = await findTemporal({ cacheDir: serverCacheDir(), say });
   const folder = await temporaryFolder();
   const dataFile = join(folder, 'temporal', 'temporal.db');
   const server = await again(async () =>
