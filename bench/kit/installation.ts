@@ -1,0 +1,120 @@
+/** A whole installation to measure: database, namespace, sandboxes and the worker, each a process of its own. */
+import { randomBytes } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parse } from 'yaml';
+import { baseUrlVariable } from '../../config/index.ts';
+import { oneRow, openDb } from '../../store/db.ts';
+import type { Db } from '../../store/db.ts';
+import { migrate } from '../../store/migrate.ts';
+import type { Bench } from './part.ts';
+import { ROOT, startProgram } from './processes.ts';
+import type { Program } from './processes.ts';
+import { startVendors, VENDORS } from './vendors.ts';
+import type { Vendor, VendorProcess } from './vendors.ts';
+
+export const SYSTEM: Record<Vendor, string> = { hubspot: 'hubspot-main', mailchimp: 'mailchimp-main', xero: 'xero-uk' };
+
+/** What the sandboxes take. */
+export const CREDENTIALS = {
+  HUBSPOT_TOKEN: 'sandbox-hubspot-token',
+  MAILCHIMP_API_KEY: 'sandbox-mailchimp-key-us1',
+  XERO_CLIENT_ID: 'sandbox-xero-client',
+  XERO_CLIENT_SECRET: 'sandbox-xero-secret',
+  XERO_REFRESH_TOKEN: 'sandbox-xero-refresh-0',
+} as const;
+
+export interface Installation {
+  db: Db;
+  databaseUrl: string;
+  vendors: Record<Vendor, VendorProcess>;
+  env: Record<string, string>;
+  /** Starts the worker anew; `limits` false takes rate and day limits away at both ends. */
+  startWorker(options: { limits: boolean }): Promise<Program>;
+  stopWorker(): Promise<void>;
+  worker(): Program;
+}
+
+type Tree = Record<string, Record<string, unknown>>;
+
+export async function install(
+  bench: Bench,
+  options: { latencyMs?: number; vendors?: readonly Vendor[] } = {},
+): Promise<Installation> {
+  const { latencyMs = 20, vendors: wanted = VENDORS } = options;
+  const [databaseUrl, namespace, vendors] = await Promise.all([
+    bench.database(),
+    bench.namespace(),
+    startVendors(bench, { latencyMs, limits: false }),
+  ]);
+  const db = openDb({ url: databaseUrl, poolMax: 4, applicationName: 'plumbline-bench' });
+  bench.after(async () => db.destroy());
+  await migrate(db);
+
+  const shipped = parse(readFileSync(join(ROOT, 'plumbline.yaml'), 'utf8')) as Tree;
+  const systems = shipped['systems'] as Tree;
+  for (const vendor of VENDORS) if (!wanted.includes(vendor)) delete systems[SYSTEM[vendor]];
+  // A night's run in the middle of a measurement would be measured.
+  const base = { ...shipped, schedules: { ...shipped['schedules'], changesEverySeconds: 86_400 } };
+  const env: Record<string, string> = {
+    ...CREDENTIALS,
+    DATABASE_URL: databaseUrl,
+    TEMPORAL_ADDRESS: namespace.address,
+    TEMPORAL_NAMESPACE: namespace.namespace,
+    PLUMBLINE_KEY: randomBytes(32).toString('base64'),
+    PLUMBLINE_LOG_LEVEL: 'warn',
+  };
+  for (const vendor of VENDORS) env[baseUrlVariable(SYSTEM[vendor])] = vendors[vendor].url;
+
+  let worker: Program | null = null;
+  const installation: Installation = {
+    db,
+    databaseUrl,
+    vendors,
+    env,
+    worker() {
+      if (worker === null) throw new Error('no worker runs');
+      return worker;
+    },
+    async startWorker({ limits }) {
+      await installation.stopWorker();
+      await Promise.all(VENDORS.map((vendor) => vendors[vendor].control('PUT', '/settings', { limits })));
+      const unlimited = Object.fromEntries(
+        Object.entries(systems).map(([name, system]) => [name, { ...system, limits: { off: true } }]),
+      );
+      // JSON is YAML.
+      const file = join(bench.folder, `plumbline-${limits ? 'limits' : 'free'}.yaml`);
+      writeFileSync(file, JSON.stringify({ ...base, systems: limits ? systems : unlimited }));
+      env['PLUMBLINE_CONFIG'] = file;
+      worker = await startProgram({
+        nodeArgs: ['--optimize-for-size'],
+        args: ['cli/main.ts', 'worker'],
+        env,
+        ready: /worker ready/,
+        log: join(bench.folder, 'worker.log'),
+      });
+      return worker;
+    },
+    async stopWorker() {
+      await worker?.stop();
+      worker = null;
+    },
+  };
+  bench.after(async () => worker?.kill9());
+  return installation;
+}
+
+/** Waits until nothing is due in any system. */
+export async function settled(db: Db, say: (left: number) => void = () => {}, everyMs = 250): Promise<void> {
+  for (;;) {
+    const { left } = await oneRow<{ left: number }>(
+      db,
+      `select (select count(*) from deliveries where wanted > settled)::integer
+         + (select count(*) from calls)::integer + (select count(*) from remarks)::integer as left`,
+    );
+    if (left === 0) return;
+    say(left);
+    await sleep(everyMs);
+  }
+}

@@ -1,0 +1,56 @@
+/** The three sandboxes, each a process of its own, as the vendors are. */
+import { join } from 'node:path';
+import type { Bench } from './part.ts';
+import { startProgram } from './processes.ts';
+import type { Program } from './processes.ts';
+
+export const VENDORS = ['hubspot', 'mailchimp', 'xero'] as const;
+export type Vendor = (typeof VENDORS)[number];
+
+export interface Counters {
+  total: number;
+  effects: number;
+  limited: number;
+  maxInFlight: number;
+  calls: Record<string, number>;
+}
+
+export interface VendorProcess {
+  url: string;
+  controlUrl: string;
+  program: Program;
+  control<T = unknown>(method: string, path: string, body?: unknown): Promise<T>;
+  counters(): Promise<Counters>;
+}
+
+export async function startVendor(
+  bench: Bench,
+  vendor: Vendor,
+  settings: Record<string, unknown>,
+): Promise<VendorProcess> {
+  const program = await startProgram({
+    args: ['sandboxes/main.ts', vendor],
+    ready: /control http/,
+    log: join(bench.folder, `${vendor}.log`),
+  });
+  bench.after(() => program.kill9());
+  const [, url = '', controlUrl = ''] = /API (\S+), control (\S+)/.exec(program.ready) ?? [];
+  const control = async <T>(method: string, path: string, body?: unknown): Promise<T> => {
+    const answer = await fetch(`${controlUrl}${path}`, {
+      method,
+      ...(body === undefined ? {} : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+    });
+    if (!answer.ok) throw new Error(`${vendor} control ${method} ${path}: ${answer.status}`);
+    return (await answer.json()) as T;
+  };
+  await control('PUT', '/settings', { searchLagMs: 0, ...settings });
+  return { url, controlUrl, program, control, counters: () => control<Counters>('GET', '/counters') };
+}
+
+export async function startVendors(
+  bench: Bench,
+  settings: Record<string, unknown> = { latencyMs: 20, limits: false },
+): Promise<Record<Vendor, VendorProcess>> {
+  const [hubspot, mailchimp, xero] = await Promise.all(VENDORS.map((vendor) => startVendor(bench, vendor, settings)));
+  return { hubspot: hubspot!, mailchimp: mailchimp!, xero: xero! };
+}

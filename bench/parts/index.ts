@@ -1,0 +1,5 @@
+/** The parts, in the order in which they run. */
+import type { Part } from '../kit/part.ts';
+import { edit } from './edit.ts';
+
+export const PARTS: readonly Part[] = [edit];
