@@ -26,7 +26,7 @@ import type { Db } from './store/db.ts';
 import { keyProblem, keyringFrom } from './store/keyring.ts';
 import type { Keyring } from './store/keyring.ts';
 import { schemaProblem } from './store/migrate.ts';
-import { putStatements } from './store/statements.ts';
+import { KnownStatements, putStatements } from './store/statements.ts';
 import { syncSystems } from './store/systems.ts';
 import { tokenStore } from './store/vendor-tokens.ts';
 import { connectClient } from './temporal/client.ts';
@@ -187,6 +187,7 @@ export function activityDeps(
     keyring: app.keyring,
     systems,
     purposes: Object.keys(config.purposes),
+    statements: new KnownStatements(app.db),
     owner: `${process.pid}-${randomUUID().slice(0, 8)}`,
     timing: {
       lingerMs: config.worker.lingerMs,

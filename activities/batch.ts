@@ -14,7 +14,6 @@ import type { Outcome } from '../domain/outcome.ts';
 import type { Want } from '../domain/want.ts';
 import { openCall } from '../store/claims.ts';
 import type { Due } from '../store/claims.ts';
-import { knownStatements } from '../store/consents.ts';
 import { addNorms, loadForDelivery } from '../store/load.ts';
 import type { Loaded } from '../store/load.ts';
 import { handOver, suppliers } from '../store/handover.ts';
@@ -34,6 +33,8 @@ export interface BatchContext {
   runtime: SystemRuntime;
   token: number;
   closing: AbortSignal;
+  /** The last batches needed a call for nearly all of theirs: the token is taken first, and the record loaded once, after it. */
+  expectsCalls: boolean;
   onCall: (name: string) => void;
 }
 
@@ -65,7 +66,7 @@ export async function runBatch(
   due: Due[],
   callClass: 'urgent' | 'live' | 'bulk',
 ): Promise<BatchReport> {
-  const { deps, runtime, token } = context;
+  const { deps, runtime } = context;
   const gate = openGate({
     db: deps.db,
     account: runtime.account,
@@ -76,15 +77,25 @@ export async function runBatch(
     longestWaitMs: 20_000,
     onCall: context.onCall,
   });
-  const statements = await knownStatements(deps.db);
-  let { work, settled } = await plan(context, due, statements);
-  if (work.length > 0) {
-    const waitedMs = await gate.prepay();
-    if (waitedMs > STALE_MS) ({ work, settled } = await plan(context, due, statements));
+  try {
+    return await run(context, gate, due);
+  } finally {
+    await gate.refund();
   }
-  const calledShare = due.length === 0 ? 1 : work.length / due.length;
+}
+
+async function run(context: BatchContext, gate: EngineGate, due: Due[]): Promise<BatchReport> {
+  const { deps, runtime, token } = context;
+  if (context.expectsCalls) await gate.prepay();
+  let planned = await plan(context, due);
+  if (!context.expectsCalls && planned.work.length > 0) {
+    const waitedMs = await gate.prepay();
+    if (waitedMs > STALE_MS) planned = await plan(context, due);
+  }
+  const { settled } = planned;
+  const calledShare = due.length === 0 ? 1 : planned.work.length / due.length;
   // What does not fit stays due and is claimed again.
-  work = work.slice(0, runtime.capabilities.deliverBatch);
+  const called = planned.work.slice(0, runtime.capabilities.deliverBatch);
   const report: BatchReport = {
     calledShare,
     verified: 0,
@@ -95,8 +106,7 @@ export async function runBatch(
     unauthorised: null,
     late: [],
   };
-  if (work.length === 0) {
-    await gate.refund();
+  if (called.length === 0) {
     report.late = await recordBatch(deps.db, runtime.name, token, null, settled);
     return report;
   }
@@ -106,24 +116,19 @@ export async function runBatch(
     callId,
     runtime.name,
     token,
-    work.map((w) => w.planned.loaded.contact.id),
+    called.map((w) => w.planned.loaded.contact.id),
   );
-  const recorded = await deliverAndVerify(context, gate, work);
-  await gate.refund();
+  const recorded = await deliverAndVerify(context, gate, called);
   report.late = await recordBatch(deps.db, runtime.name, token, callId, [...settled, ...recorded.results]);
   const gone = recorded.results.flatMap((r, at) =>
-    r.settled && r.verified?.presence === 'gone' ? (work[at]?.item.externalIds ?? []) : [],
+    r.settled && r.verified?.presence === 'gone' ? (called[at]?.item.externalIds ?? []) : [],
   );
-  await forgetRecords(deps.db, runtime.name, gone);
+  if (gone.length > 0) await forgetRecords(deps.db, runtime.name, gone);
   return summarise(report, recorded.results, recorded.outcomes);
 }
 
 /** Loads and projects; splits into what needs a call and what is settled without one. */
-async function plan(
-  context: BatchContext,
-  due: Due[],
-  statements: ReadonlySet<string>,
-): Promise<{ work: Work[]; settled: Recorded[] }> {
+async function plan(context: BatchContext, due: Due[]): Promise<{ work: Work[]; settled: Recorded[] }> {
   const { deps, runtime } = context;
   const loaded = await loadForDelivery(
     deps.db,
@@ -135,6 +140,7 @@ async function plan(
     deps.db,
     loaded.flatMap((l) => l.missingNorms.map((norm) => ({ contactId: l.contact.id, norm }))),
   );
+  const statements = await deps.statements.of(loaded.flatMap((l) => [l, ...l.holders]).flatMap((l) => l.events));
   const work: Work[] = [];
   const settled: Recorded[] = [];
   for (const one of loaded) {

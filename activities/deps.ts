@@ -5,6 +5,7 @@ import type { SystemRules } from '../domain/want.ts';
 import type { RetentionRule } from '../domain/retention.ts';
 import type { Db } from '../store/db.ts';
 import type { Keyring } from '../store/keyring.ts';
+import type { KnownStatements } from '../store/statements.ts';
 import type { Wakes } from './wakes.ts';
 
 /** One configured system, ready to work. */
@@ -35,6 +36,7 @@ export interface Deps {
   keyring: Keyring;
   systems: ReadonlyMap<string, SystemRuntime>;
   purposes: readonly string[];
+  statements: KnownStatements;
   /** Opaque name of this process. */
   owner: string;
   timing: Timing;

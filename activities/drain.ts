@@ -45,6 +45,8 @@ const URGENT_UP_TO = 10;
 const LIVE_UP_TO = 20;
 const HEARTBEAT_MS = 1_000;
 const LONGEST_STRETCH = 8;
+/** Batches that are claimed at once for each place of bulk. */
+const CLAIM_AHEAD = 3;
 
 type CallClass = 'urgent' | 'live' | 'bulk';
 
@@ -98,6 +100,8 @@ class Drain {
   #sequence: number;
   /** How much more than a batch is claimed for one: many contacts may need no call (they do not belong, nothing changed). */
   #stretch = 1;
+  /** Bulk that was claimed and is not started: read ahead, so that not every batch asks the ledger again. */
+  #ahead: Due[] = [];
   #reSweep = true;
   #wake: Wake | null = null;
   readonly #totals = { verified: 0, unchanged: 0, problems: 0, retries: 0, calls: 0 };
@@ -122,7 +126,11 @@ class Drain {
       await this.#loop(this.#wake);
       // Marked inactive first, then one more look: a change that was announced in between is not lost.
       this.#wake.close();
-      if (this.#ended === 'idle' && this.#failure === null && (await claimDue(db, this.#runtime.name, 1)).length > 0) {
+      if (
+        this.#ended === 'idle' &&
+        this.#failure === null &&
+        (await claimDue(db, this.#runtime.name, { upTo: LIVE_UP_TO, urgent: 1, rest: 1 })).length > 0
+      ) {
         this.#wake = wakes.open(this.#runtime.name);
         await this.#loop(this.#wake);
       }
@@ -254,23 +262,38 @@ class Drain {
 
   /** Starts as many batches as there is work and place for. @returns true when at least one was started */
   async #fill(): Promise<boolean> {
-    const { db } = this.#deps;
     const size = this.#runtime.capabilities.deliverBatch * this.#stretch;
     const places = this.#places();
-    const free = (['urgent', 'live', 'bulk'] as const).map((c) => Math.max(0, places[c] - this.#running[c].size));
-    const capacity = free.reduce((sum, n) => sum + n, 0) * size;
-    if (capacity === 0) return false;
-    const due = await claimDue(db, this.#runtime.name, capacity + this.#inFlight.size + this.#blocked.size);
-    const open = due.filter((d) => !this.#inFlight.has(d.contactId) && !this.#blocked.has(d.contactId));
+    const free = (callClass: CallClass): number => Math.max(0, places[callClass] - this.#running[callClass].size);
+    const quick = free('urgent') + free('live');
+    const refill = free('bulk') > 0 && this.#ahead.length < size;
+    if (quick === 0 && !refill && this.#ahead.length < size) return false;
+    const held = this.#inFlight.size + this.#blocked.size;
+    const due = await claimDue(this.#deps.db, this.#runtime.name, {
+      upTo: LIVE_UP_TO,
+      urgent: quick === 0 ? 0 : quick * size + held,
+      rest: refill ? places.bulk * size * CLAIM_AHEAD + held : 0,
+    });
+    if (refill) this.#ahead = due.filter((d) => classOf(d) === 'bulk');
+    const started = (['urgent', 'live'] as const).map((callClass) => {
+      const mine = due.filter((d) => classOf(d) === callClass);
+      return this.#startBatches(mine, callClass, free(callClass), size).started;
+    });
+    const bulk = this.#startBatches(this.#ahead, 'bulk', free('bulk'), size);
+    this.#ahead = bulk.left;
+    return bulk.started || started.includes(true);
+  }
+
+  /** Starts batches of those that are not in flight already, one a free place. */
+  #startBatches(due: Due[], callClass: CallClass, free: number, size: number): { started: boolean; left: Due[] } {
+    let left = due.filter((d) => !this.#inFlight.has(d.contactId) && !this.#blocked.has(d.contactId));
     let started = false;
-    for (const [at, callClass] of (['urgent', 'live', 'bulk'] as const).entries()) {
-      const mine = open.filter((d) => classOf(d) === callClass);
-      for (let batch = 0; batch < (free[at] ?? 0) && mine.length > batch * size; batch += 1) {
-        this.#start(mine.slice(batch * size, (batch + 1) * size), callClass);
-        started = true;
-      }
+    for (let place = 0; place < free && left.length > 0; place += 1) {
+      this.#start(left.slice(0, size), callClass);
+      left = left.slice(size);
+      started = true;
     }
-    return started;
+    return { started, left };
   }
 
   #start(due: Due[], callClass: CallClass): void {
@@ -291,6 +314,7 @@ class Drain {
           runtime: this.#runtime,
           token: this.#token,
           closing: this.#closing.signal,
+          expectsCalls: this.#stretch === 1,
           onCall: () => (this.#totals.calls += 1),
         },
         due,

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Gate, LimitReading } from '../connectors/kit/connector.ts';
 import { GateClosed } from '../connectors/kit/connector.ts';
-import { endCall, observeLimits, takeCall } from '../store/budgets.ts';
+import { endCalls, observeLimits, refundCall, takeCall } from '../store/budgets.ts';
 import type { CallClass } from '../store/budgets.ts';
 import type { Db } from '../store/db.ts';
 
@@ -63,14 +63,84 @@ class Places {
   }
 }
 
-const places = new Map<string, Places>();
+/** Connections of ended calls are given back with the next call that is taken, or after this time. */
+const GIVE_BACK_MS = 20;
+/** What headers say of the limits is written once in this time: the strictest of it. */
+const OBSERVE_MS = 50;
 
-function placesOf(account: string): Places {
-  let found = places.get(account);
-  if (found === undefined) {
-    found = new Places();
-    places.set(account, found);
+/** What this process knows of an account. */
+class Account {
+  readonly places = new Places();
+  readonly #db: Db;
+  readonly #name: string;
+  #ended: string[] = [];
+  #givesBack = false;
+  #reading: LimitReading | null = null;
+
+  constructor(db: Db, name: string) {
+    this.#db = db;
+    this.#name = name;
   }
+
+  /** Slots to give back together with the next call. */
+  takeEnded(): string[] {
+    const ended = this.#ended;
+    this.#ended = [];
+    return ended;
+  }
+
+  end(slot: string): void {
+    this.#ended.push(slot);
+    if (this.#givesBack) return;
+    this.#givesBack = true;
+    setTimeout(() => {
+      this.#givesBack = false;
+      const ended = this.takeEnded();
+      // A slot that cannot be freed now runs out by itself.
+      if (ended.length > 0) endCalls(this.#db, ended).catch(() => undefined);
+    }, GIVE_BACK_MS);
+  }
+
+  observe(reading: LimitReading): void {
+    if (reading.blockedForMs !== undefined) {
+      void this.#write(reading);
+      return;
+    }
+    if (reading.remaining === undefined && reading.dayRemaining === undefined) return;
+    const waits = this.#reading !== null;
+    this.#reading = {
+      ...lesser('remaining', this.#reading, reading),
+      ...lesser('dayRemaining', this.#reading, reading),
+    };
+    if (waits) return;
+    setTimeout(() => {
+      const strictest = this.#reading;
+      this.#reading = null;
+      if (strictest !== null) void this.#write(strictest);
+    }, OBSERVE_MS);
+  }
+
+  async #write(reading: LimitReading): Promise<void> {
+    await observeLimits(this.#db, this.#name, reading).catch(() => undefined);
+  }
+}
+
+function lesser(
+  of: 'remaining' | 'dayRemaining',
+  a: LimitReading | null,
+  b: LimitReading,
+): { remaining?: number; dayRemaining?: number } {
+  const said = [a?.[of], b[of]].filter((n) => n !== undefined);
+  return said.length === 0 ? {} : { [of]: Math.min(...said) };
+}
+
+const accounts = new WeakMap<Db, Map<string, Account>>();
+
+function accountOf(db: Db, name: string): Account {
+  const known = accounts.get(db) ?? new Map<string, Account>();
+  accounts.set(db, known);
+  const found = known.get(name) ?? new Account(db, name);
+  known.set(name, found);
   return found;
 }
 
@@ -93,7 +163,8 @@ export function openGate(options: GateOptions): EngineGate {
     }
   };
 
-  const local = placesOf(account);
+  const shared = accountOf(db, account);
+  const local = shared.places;
 
   async function acquire(closing: AbortSignal): Promise<string> {
     await local.take(options.concurrency, options.callClass, closing);
@@ -111,7 +182,7 @@ export function openGate(options: GateOptions): EngineGate {
       if (closing.aborted) throw new GateClosed(0);
       let waitMs: number;
       try {
-        waitMs = await takeCall(db, account, options.callClass, slot, callTimeoutMs + 5_000);
+        waitMs = await takeCall(db, account, options.callClass, slot, callTimeoutMs + 5_000, shared.takeEnded());
       } catch {
         throw new GateClosed(1_000);
       }
@@ -133,7 +204,7 @@ export function openGate(options: GateOptions): EngineGate {
       const slot = prepaid;
       prepaid = null;
       local.free();
-      await endCall(db, account, slot, true).catch(() => undefined);
+      await refundCall(db, account, slot).catch(() => undefined);
     },
     async call(name, fn) {
       let slot = prepaid;
@@ -144,12 +215,11 @@ export function openGate(options: GateOptions): EngineGate {
         return await fn(AbortSignal.timeout(callTimeoutMs));
       } finally {
         local.free();
-        // A slot that cannot be freed now runs out by itself; the call's result must not wait for it.
-        endCall(db, account, slot).catch(() => undefined);
+        shared.end(slot);
       }
     },
     observe(reading: LimitReading) {
-      observeLimits(db, account, reading).catch(() => undefined);
+      shared.observe(reading);
     },
   };
 }

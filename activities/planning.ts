@@ -1,5 +1,5 @@
 /** From what was loaded to what one system should hold, and what of it is still to do. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Item } from '../connectors/kit/connector.ts';
 import type { ObservedConsent } from '../connectors/kit/connector.ts';
 import { consentStates, strictest } from '../domain/consent.ts';
@@ -21,7 +21,7 @@ export interface Planned {
 }
 
 export function shortHash(value: unknown): string {
-  return createHash('sha256').update(canonicalJson(value)).digest('base64url').slice(0, 22);
+  return hash('sha256', canonicalJson(value), 'base64url').slice(0, 22);
 }
 
 /** Purpose → strictest state of everybody who holds the address. */

@@ -60,8 +60,9 @@ async function runPart(
       contacts,
       folder,
       say: (line) => say(`  ${line}`),
-      database: servers.database,
-      namespace: servers.namespace,
+      database: () => servers.database(),
+      postgresPid: () => servers.postgresPid(),
+      namespace: () => servers.namespace(),
       after: (end) => void ends.push(end),
     });
   } finally {

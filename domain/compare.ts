@@ -52,12 +52,12 @@ export function hasDifferences(found: Differences): boolean {
 }
 
 function contentDifferences(want: Want, observed: Observed, rules: readonly FieldRule[]): Differences {
-  const ruleOf = new Map(rules.map((rule) => [rule.target, rule]));
+  const ruleOf = rulesByTarget(rules);
   const fields = Object.keys(want.fields).filter((target) => {
     const rule = ruleOf.get(target);
     const kind = rule?.kind ?? 'text';
     const wanted = cutAt(want.fields[target] ?? '', rule?.maxLength);
-    return canonicalValue(kind, wanted) !== canonicalValue(kind, observed.fields[target] ?? '');
+    return !isSameValue(kind, wanted, observed.fields[target] ?? '');
   });
   const consents = Object.keys(want.consents).filter((target) => {
     const wanted = want.consents[target];
@@ -66,8 +66,26 @@ function contentDifferences(want: Want, observed: Observed, rules: readonly Fiel
   return { fields, consents, key: isUnderAnotherKey(want.key, observed.addresses), presence: false };
 }
 
+const targets = new WeakMap<readonly FieldRule[], Map<string, FieldRule>>();
+
+/** Rules are compared with thousands of records: indexed once. */
+function rulesByTarget(rules: readonly FieldRule[]): Map<string, FieldRule> {
+  let found = targets.get(rules);
+  if (found === undefined) {
+    found = new Map(rules.map((rule) => [rule.target, rule]));
+    targets.set(rules, found);
+  }
+  return found;
+}
+
+/** Equal texts need no canonical form. */
+function isSameValue(kind: FieldKind, a: string, b: string): boolean {
+  return a === b || canonicalValue(kind, a) === canonicalValue(kind, b);
+}
+
 function isUnderAnotherKey(key: string | null, addresses: readonly string[]): boolean {
   if (key === null) return false;
+  if (addresses.includes(key)) return false;
   const wanted = emailForm(key);
   return !addresses.some((address) => emailForm(address) === wanted);
 }

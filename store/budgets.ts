@@ -33,33 +33,38 @@ export async function syncBudget(db: Db, account: string, limits: AccountLimits)
   );
 }
 
-/** Asks for one call. 0: granted. Else milliseconds after which to ask again. */
+/** Asks for one call and gives back the connections of `ended` ones. 0: granted. Else milliseconds after which to ask again. */
 export async function takeCall(
   db: Db,
   account: string,
   callClass: CallClass,
   slot: string,
   slotMs: number,
+  ended: readonly string[] = [],
 ): Promise<number> {
-  const { wait } = await oneRow<{ wait: number }>(db, 'select take_call(?, ?, ?, ?) as wait', [
+  const { wait } = await oneRow<{ wait: number }>(db, 'select take_call(?, ?, ?, ?, ?::uuid[]) as wait', [
     account,
     callClass,
     slot,
     slotMs,
+    ended,
   ]);
   return wait;
 }
 
-/** Ends a call: frees its connection slot. With `refund` it was never made and its token goes back. */
-export async function endCall(db: Db, account: string, slot: string, refund = false): Promise<void> {
-  await rows(db, 'delete from budget_slots where id = ?', [slot]);
-  if (refund) {
-    await rows(
-      db,
-      `update budgets set tokens = least(burst, tokens + 1), day_used = greatest(0, day_used - 1) where account = ? and per_ms is not null`,
-      [account],
-    );
-  }
+/** Gives back the connections of calls that have ended. */
+export async function endCalls(db: Db, slots: readonly string[]): Promise<void> {
+  await rows(db, 'delete from budget_slots where id = any (?::uuid[])', [slots]);
+}
+
+/** Gives back a call that was never made, connection and token. */
+export async function refundCall(db: Db, account: string, slot: string): Promise<void> {
+  await endCalls(db, [slot]);
+  await rows(
+    db,
+    `update budgets set tokens = least(burst, tokens + 1), day_used = greatest(0, day_used - 1) where account = ? and per_ms is not null`,
+    [account],
+  );
 }
 
 /** What the vendor's headers said of its limits. The stricter of its figures and ours stands. */

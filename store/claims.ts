@@ -1,6 +1,6 @@
 /** What is due, and which calls are open. A claim is a plain read: no lease is written per row, the lane has one for all. */
 import type { ContactId } from '../domain/contact.ts';
-import { assertLease } from './leases.ts';
+import { leaseLostOr } from './leases.ts';
 import { oneRow, row, rows } from './db.ts';
 import type { Db, Tx } from './db.ts';
 
@@ -10,14 +10,23 @@ export interface Due {
   priority: number;
 }
 
-/** The next due deliveries of a system, most urgent and oldest first. `limit` includes those the caller has in flight. */
-export async function claimDue(db: Db, system: string, limit: number): Promise<Due[]> {
+/** How many of the most urgent are asked for, and how many of the rest; each includes those that the caller has in flight. */
+export interface ClaimLimits {
+  /** Priorities up to this one count as urgent. */
+  upTo: number;
+  urgent: number;
+  rest: number;
+}
+
+/** The next due deliveries of a system, most urgent and oldest first. */
+export async function claimDue(db: Db, system: string, limits: ClaimLimits): Promise<Due[]> {
+  const due = `select contact_id as "contactId", wanted, priority from deliveries
+     where system = ? and wanted > settled and (not_before is null or not_before <= clock_timestamp())`;
   return rows<Due>(
     db,
-    `select contact_id as "contactId", wanted, priority from deliveries
-     where system = ? and wanted > settled and (not_before is null or not_before <= clock_timestamp())
-     order by priority, due_since limit ?`,
-    [system, limit],
+    `(${due} and priority <= ? order by priority, due_since limit ?)
+     union all (${due} and priority > ? order by priority, due_since limit ?)`,
+    [system, limits.upTo, limits.urgent, system, limits.upTo, limits.rest],
   );
 }
 
@@ -36,15 +45,11 @@ export async function nextDueInMs(db: Db, system: string): Promise<number | null
 
 /** Writes down, before a call, which contacts it is for: after a crash these are the calls of unknown outcome. */
 export async function openCall(db: Db, id: string, system: string, token: number, ids: ContactId[]): Promise<void> {
-  await db.transaction(async (tx) => {
-    await assertLease(tx, system, token);
-    await rows(tx, 'insert into calls (id, system, token, contact_ids) values (?, ?, ?, ?::uuid[])', [
-      id,
-      system,
-      token,
-      ids,
-    ]);
-  });
+  try {
+    await rows(db, 'select open_call(?, ?, ?, ?::uuid[])', [id, system, token, ids]);
+  } catch (error) {
+    throw leaseLostOr(error, system);
+  }
 }
 
 /** Minutes after which a record is read again when an attempt of unknown outcome may still be applied by the vendor. */

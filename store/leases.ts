@@ -2,8 +2,8 @@
  * One fenced lease a lane. Whoever drains a system holds it; an outcome is recorded only under the token that still holds, so a
  * late answer of an attempt that lost its claim records nothing.
  */
-import { row, rows } from './db.ts';
-import type { Db, Tx } from './db.ts';
+import { row, rows, sqlState } from './db.ts';
+import type { Db } from './db.ts';
 
 /** Takes the lease when it is free or has run out. @returns the token, or how long somebody else still has it */
 export async function takeLease(
@@ -57,8 +57,10 @@ export class LeaseLost extends Error {
   }
 }
 
-/** Holds the lease still within the transaction, so that a takeover waits for its end. @throws LeaseLost */
-export async function assertLease(tx: Tx, system: string, token: number): Promise<void> {
-  const held = await row(tx, 'select 1 from leases where system = ? and token = ? for share', [system, token]);
-  if (held === undefined) throw new LeaseLost(system);
+/** SQLSTATE of `hold_lease` where the token holds no longer. */
+const LEASE_LOST = 'PL001';
+
+/** What to throw for an error of a statement that runs under a lease. */
+export function leaseLostOr(error: unknown, system: string): unknown {
+  return sqlState(error) === LEASE_LOST ? new LeaseLost(system) : error;
 }

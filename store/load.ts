@@ -103,77 +103,90 @@ function groupBy<T>(list: T[], key: (item: T) => string): Map<string, T[]> {
   return groups;
 }
 
+type DeliveryRow = ContactRow &
+  LedgerRow & { ids: [string, boolean][] | null; sealed: Buffer | null; norms: string[] | null };
+
+const DELIVERIES = `
+  select c.*, d.contact_id, d.wanted, d.settled, d.priority, d.look_first, d.distrust, d.data_hash, d.consent_hash, d.known_key,
+    d.known_consents, d.presence, d.verified_at, d.mismatches, d.data_outcome, d.data_field, d.consent_outcome, t.sealed,
+    (select json_agg(json_build_array(e.external_id, e.former) order by e.former, e.since desc) from external_ids e
+     where e.contact_id = d.contact_id and e.system = d.system) as ids,
+    (select array_agg(a.norm) from contact_addresses a where a.contact_id = d.contact_id) as norms
+  from deliveries d join contacts c on c.id = d.contact_id left join tickets t on t.contact_id = d.contact_id
+  where d.system = ? and d.contact_id = any (?::uuid[])`;
+
+interface HolderRow {
+  id: ContactId;
+  seq: number;
+  emails: string[];
+  relationship: string | null;
+  norm: string;
+}
+
+const HOLDER = 'c.id, c.seq, c.emails, c.relationship, a.norm';
+
+/** Others that have an address of one of these, as the index of addresses knows it. */
+async function sharers(db: Db, ids: ContactId[]): Promise<HolderRow[]> {
+  return rows<HolderRow>(
+    db,
+    `select distinct ${HOLDER} from contact_addresses own join contact_addresses a on a.norm = own.norm and a.contact_id <> own.contact_id
+     join contacts c on c.id = a.contact_id where own.contact_id = any (?::uuid[]) and c.state = 'active'`,
+    [ids],
+  );
+}
+
+/** Whoever has one of these addresses. */
+async function holdersOfKeys(db: Db, keys: string[]): Promise<HolderRow[]> {
+  if (keys.length === 0) return [];
+  return rows<HolderRow>(
+    db,
+    `select ${HOLDER} from contact_addresses a join contacts c on c.id = a.contact_id
+     where a.norm = any (?::text[]) and c.state = 'active'`,
+    [keys],
+  );
+}
+
 /** Loads contacts of one system's ledger. Ids without a ledger row are left out. Order follows `ids`. */
 export async function loadForDelivery(db: Db, keyring: Keyring, system: string, ids: ContactId[]): Promise<Loaded[]> {
   if (ids.length === 0) return [];
-  const [contactRows, ledgerRows, idRows, ticketRows, normRows] = await Promise.all([
-    rows<ContactRow>(db, 'select * from contacts where id = any (?::uuid[])', [ids]),
-    rows<LedgerRow>(
-      db,
-      `select contact_id, wanted, settled, priority, look_first, distrust, data_hash, consent_hash, known_key, known_consents,
-         presence, verified_at, mismatches, data_outcome, data_field, consent_outcome
-       from deliveries where system = ? and contact_id = any (?::uuid[])`,
-      [system, ids],
+  // Record and ledger by one statement, all else after it: what is read may be newer than the `wanted` it settles, never older.
+  const found = await rows<DeliveryRow>(db, DELIVERIES, [system, ids]);
+  const contacts = found.map(toContact);
+  const rowOf = new Map(found.map((one, at) => [one.contact_id, { row: one, contact: contacts[at]!, at }]));
+  const ticketOf = new Map(
+    found.flatMap((one) =>
+      one.sealed === null ? [] : [[one.contact_id, keyring.open<TicketContent>('ticket', one.sealed)] as const],
     ),
-    rows<{ contact_id: ContactId; external_id: string; former: boolean }>(
-      db,
-      `select contact_id, external_id, former from external_ids where system = ? and contact_id = any (?::uuid[])
-       order by former, since desc`,
-      [system, ids],
-    ),
-    rows<{ contact_id: ContactId; sealed: Buffer }>(
-      db,
-      'select contact_id, sealed from tickets where contact_id = any (?::uuid[])',
-      [ids],
-    ),
-    rows<{ contact_id: ContactId; norm: string }>(
-      db,
-      'select contact_id, norm from contact_addresses where contact_id = any (?::uuid[])',
-      [ids],
-    ),
-  ]);
-  const contacts = contactRows.map(toContact);
-  const ticketOf = new Map(ticketRows.map((t) => [t.contact_id, keyring.open<TicketContent>('ticket', t.sealed)]));
+  );
   // An emptied contact shares what it was held under with those who still have that address.
   const keyOf = new Map(contacts.map((c) => [c.id, primaryKey(c) ?? ticketKey(ticketOf.get(c.id), system)]));
-  const keys = [...new Set([...keyOf.values()].filter((k) => k !== null))];
-  const holderRows = await rows<{
-    id: ContactId;
-    seq: number;
-    emails: string[];
-    relationship: string | null;
-    norm: string;
-  }>(
-    db,
-    `select c.id, c.seq, c.emails, c.relationship, a.norm from contact_addresses a join contacts c on c.id = a.contact_id
-     where a.norm = any (?::text[]) and c.state = 'active' order by c.seq`,
-    [keys],
+  // What the index does not know of a contact itself, it was not asked for above.
+  const strange = [...keyOf].flatMap(([id, key]) =>
+    key === null || rowOf.get(id)?.row.norms?.includes(key) === true ? [] : [key],
   );
-  const [events, blocked, candidates] = await Promise.all([
-    consentEventsOf(db, [...new Set([...ids, ...holderRows.map((h) => h.id)])]),
+  const unlinked = contacts.filter((c) => rowOf.get(c.id)?.row.ids?.some(([, former]) => !former) !== true);
+  const [sharing, ownEvents, more, blocked, candidates] = await Promise.all([
+    sharers(db, ids),
+    consentEventsOf(db, ids),
+    holdersOfKeys(db, [...new Set(strange)]),
     suppressed(db, keyring, contacts),
-    findCandidates(
-      db,
-      keyring,
-      system,
-      contacts.filter((c) => !idRows.some((i) => i.contact_id === c.id && !i.former)),
-    ),
+    findCandidates(db, keyring, system, unlinked),
   ]);
-  const ledgers = new Map(ledgerRows.map((l) => [l.contact_id, l]));
-  const idsOf = groupBy(idRows, (i) => i.contact_id);
-  const normsOf = groupBy(normRows, (n) => n.contact_id);
+  const holderRows = [...new Map([...sharing, ...more].map((h) => [`${h.id} ${h.norm}`, h])).values()].toSorted(
+    (a, b) => a.seq - b.seq,
+  );
+  const others = [...new Set(holderRows.map((h) => h.id))].filter((id) => !ownEvents.has(id));
+  const events = others.length === 0 ? ownEvents : new Map([...ownEvents, ...(await consentEventsOf(db, others))]);
   const holdersOf = groupBy(holderRows, (h) => h.norm);
-  const byId = new Map(contacts.map((contact, at) => [contact.id, { contact, blocked: blocked[at] ?? [] }]));
 
   const loaded: Loaded[] = [];
   for (const id of ids) {
-    const found = byId.get(id);
-    const ledger = ledgers.get(id);
-    if (found === undefined || ledger === undefined) continue;
-    const { contact } = found;
+    const one = rowOf.get(id);
+    if (one === undefined) continue;
+    const { contact, row: ledger } = one;
     const key = keyOf.get(id) ?? null;
-    const own = idsOf.get(id) ?? [];
-    const norms = new Set((normsOf.get(id) ?? []).map((n) => n.norm));
+    const own = ledger.ids ?? [];
+    const norms = ledger.norms ?? [];
     loaded.push({
       contact,
       events: events.get(id) ?? [],
@@ -194,8 +207,8 @@ export async function loadForDelivery(db: Db, keyring: Keyring, system: string, 
         dataField: ledger.data_field,
         consentOutcome: ledger.consent_outcome,
       },
-      externalIds: own.filter((i) => !i.former).map((i) => i.external_id),
-      formerIds: own.filter((i) => i.former).map((i) => i.external_id),
+      externalIds: own.filter(([, former]) => !former).map(([externalId]) => externalId),
+      formerIds: own.filter(([, former]) => former).map(([externalId]) => externalId),
       ticket: ticketOf.get(id) ?? null,
       holders:
         key === null
@@ -209,12 +222,12 @@ export async function loadForDelivery(db: Db, keyring: Keyring, system: string, 
                 relationship: h.relationship,
                 events: events.get(h.id) ?? [],
               })),
-      suppressed: found.blocked.length > 0,
+      suppressed: (blocked[one.at] ?? []).length > 0,
       missingNorms: contact.emails
         .map((e) => parseEmail(e))
         .filter((p) => p.ok)
         .map((p) => p.key)
-        .filter((k) => !norms.has(k)),
+        .filter((k) => !norms.includes(k)),
       candidates: candidates.get(id) ?? [],
     });
   }

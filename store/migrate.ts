@@ -8,6 +8,7 @@ import * as m0003 from './migrations/0003_audit.ts';
 import * as m0004 from './migrations/0004_triggers.ts';
 import * as m0005 from './migrations/0005_cases.ts';
 import * as m0006 from './migrations/0006_audit_order.ts';
+import * as m0007 from './migrations/0007_batches.ts';
 
 const all: Record<string, { up: string; down: string }> = {
   '0001_contacts': m0001,
@@ -16,6 +17,7 @@ const all: Record<string, { up: string; down: string }> = {
   '0004_triggers': m0004,
   '0005_cases': m0005,
   '0006_audit_order': m0006,
+  '0007_batches': m0007,
 };
 
 const source: Knex.MigrationSource<string> = {

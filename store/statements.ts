@@ -1,5 +1,6 @@
 /** The exact wordings shown to people, versioned by id: evidence of consent points to them (GDPR Art. 7(1), 7(2)). */
 import { createHash } from 'node:crypto';
+import { knownStatements } from './consents.ts';
 import { rows } from './db.ts';
 import type { Db } from './db.ts';
 
@@ -27,5 +28,23 @@ export async function putStatements(
     throw new Error(
       `The wording of ${changed.map((c) => c.id).join(', ')} differs from what was shown under that id. Give the new wording a new id.`,
     );
+  }
+}
+
+/** The ids of the wordings on file, kept in memory: they are only ever added to, so an unknown one is asked for again. */
+export class KnownStatements {
+  readonly #db: Db;
+  #known: ReadonlySet<string> = new Set();
+
+  constructor(db: Db) {
+    this.#db = db;
+  }
+
+  /** All that is needed to judge these events. */
+  async of(events: readonly { statement: string | null }[]): Promise<ReadonlySet<string>> {
+    if (events.some(({ statement }) => statement !== null && !this.#known.has(statement))) {
+      this.#known = await knownStatements(this.#db);
+    }
+    return this.#known;
   }
 }

@@ -88,7 +88,7 @@ export async function install(
       writeFileSync(file, JSON.stringify({ ...base, systems: limits ? systems : unlimited }));
       env['PLUMBLINE_CONFIG'] = file;
       worker = await startProgram({
-        nodeArgs: ['--optimize-for-size'],
+        nodeArgs: ['--max-semi-space-size=8', '--max-old-space-size=192', '--cpu-prof', '--cpu-prof-dir=/tmp/prof'],
         args: ['cli/main.ts', 'worker'],
         env,
         ready: /worker ready/,

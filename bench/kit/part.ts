@@ -18,6 +18,8 @@ export interface Bench {
   say(line: string): void;
   /** URL of a fresh, empty database on the run's PostgreSQL. */
   database(): Promise<string>;
+  /** The process of PostgreSQL. */
+  postgresPid(): Promise<number>;
   /** A fresh namespace on the run's Temporal. */
   namespace(): Promise<{ address: string; namespace: string }>;
   /** Runs at the end of the part, whatever came of it; the last one given runs first. */

@@ -11,6 +11,7 @@ const KEYWORD = 2;
 
 export interface Servers {
   database(): Promise<string>;
+  postgresPid(): Promise<number>;
   namespace(): Promise<{ address: string; namespace: string }>;
   stop(): Promise<void>;
 }
@@ -30,6 +31,10 @@ export function createServers(say: (line: string) => void): Promise<Servers> {
       const url = new URL(address);
       url.pathname = `/${name}`;
       return url.href;
+    },
+    async postgresPid() {
+      postgres ??= startThrowawayPostgres(say);
+      return (await postgres).pid;
     },
     async namespace() {
       temporal ??= startThrowawayTemporal(say);

@@ -18,8 +18,9 @@ export const edit: Part = {
 };
 
 async function run(bench: Bench): Promise<Figures> {
-  const { db, startWorker, worker } = await install(bench);
-  await startWorker({ limits: false });
+  const installation = await install(bench);
+  const { db } = installation;
+  await installation.startWorker({ limits: false });
   await addCustomers(db, bench.contacts ?? CONTACTS);
   await settled(db, (left) => bench.say(`setting up: ${left} deliveries to go`), 1_000);
   const people = await rows<{ id: string }>(db, 'select id from contacts order by seq');
@@ -52,6 +53,6 @@ async function run(bench: Bench): Promise<Figures> {
   const { p50, p99 } = spread(whole.map((r) => r.at - committed.get(r.contactId)!));
   return {
     edit_to_verified_ms: { p50: rounded(p50), p99: rounded(p99), changes: whole.length },
-    worker_rss_mb: worker().peakMb(),
+    worker_rss_mb: installation.worker().peakMb(),
   };
 }

@@ -1,5 +1,6 @@
 /** The parts, in the order in which they run. */
 import type { Part } from '../kit/part.ts';
+import { bulk } from './bulk.ts';
 import { edit } from './edit.ts';
 
-export const PARTS: readonly Part[] = [edit];
+export const PARTS: readonly Part[] = [edit, bulk];

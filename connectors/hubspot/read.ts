@@ -10,7 +10,11 @@ import type { HubSpotRecord, Session } from './records.ts';
 
 type Reading = Observation | null | { unread: Outcome };
 
-/** By id in batches; archived ones only where somebody should have left. Reading by id does not lag. */
+/**
+ * By id in batches; archived ones only where somebody should have left. Reading by id does not lag. Subscriptions are a call of
+ * their own: they are read where consent is part of the attempt or the address is another than before; else what was last read
+ * of them stands.
+ */
 export async function verify(session: Session, items: Item[], gate: Gate): Promise<Reading[]> {
   const ids = items.flatMap((i) => i.externalIds);
   const leaving = items.filter((i) => !['present', 'if_there'].includes(i.want.presence));
@@ -37,26 +41,40 @@ export async function verify(session: Session, items: Item[], gate: Gate): Promi
     if ('stopped' in reading) return items.map(() => ({ unread: reading.stopped }));
     found.push(...reading.ok);
   }
-  const mine = items.map((item) => pick(session, item, found));
-  const shown = mine.filter((r) => r !== undefined);
+  const mine = items.map((item) => {
+    const record = pick(session, item, found);
+    return { record, known: record === undefined ? undefined : standing(session, item, record) };
+  });
   const states = await readStates(
     session,
     gate,
-    shown.map((r) => r.properties['email'] ?? ''),
+    mine.flatMap(({ record, known }) => (record === undefined || known !== undefined ? [] : [addressOf(record)])),
   );
   if ('stopped' in states) return items.map(() => ({ unread: states.stopped }));
-  return mine.map((record) => {
+  return mine.map(({ record, known }) => {
     if (record === undefined) return null;
-    const consents = stateOf(session, record, states.ok);
+    const consents = known ?? stateOf(session, record, states.ok);
     return consents === undefined ? { unread: UNREAD } : observe(record, session.mapped, consents);
   });
+}
+
+/** The consents as last read, where this attempt neither states nor moves any; else undefined. */
+function standing(session: Session, item: Item, record: HubSpotRecord): Record<string, ObservedConsent> | undefined {
+  if (item.parts.consent || item.lookFirst || item.known === null) return undefined;
+  const { key, consents } = item.known;
+  if (key?.trim().toLowerCase() !== addressOf(record)) return undefined;
+  return session.mapped.consentTargets.every((target) => consents[target] !== undefined) ? consents : undefined;
+}
+
+function addressOf(record: HubSpotRecord): string {
+  return (record.properties['email'] ?? '').trim().toLowerCase();
 }
 
 const UNREAD: Outcome = { kind: 'retry', code: 'state_unread' };
 
 /** Consents of a record; undefined where they could not be read. A record without an address has none. */
 function stateOf(session: Session, record: HubSpotRecord, states: States): Record<string, ObservedConsent> | undefined {
-  const address = (record.properties['email'] ?? '').trim().toLowerCase();
+  const address = addressOf(record);
   if (address === '' || record.archived || session.mapped.consentTargets.length === 0) return {};
   return states.get(address);
 }

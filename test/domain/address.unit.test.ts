@@ -186,3 +186,21 @@ test('a cut never splits a character', () => {
   expect(cutAt('e\u0301e\u0301', 3)).toBe('e\u0301');
   expect(cutAt('abc', undefined)).toBe('abc');
 });
+
+test('the short way for usual addresses says what the long way says', () => {
+  const label = fc.stringMatching(/^[a-z0-9-]{1,12}$/);
+  const usual = fc
+    .tuple(
+      fc.stringMatching(/^[A-Za-z0-9._+-]{1,70}$/),
+      fc.array(label, { minLength: 1, maxLength: 3 }),
+      fc.stringMatching(/^[a-z0-9]{1,6}$/),
+    )
+    .map(([local, labels, top]) => `${local}@${labels.join('.')}.${top}`);
+  fc.assert(
+    fc.property(usual, (address) => {
+      // White space around it is trimmed, and makes it take the long way.
+      expect(parseEmail(address)).toEqual(parseEmail(` ${address}`));
+    }),
+    { numRuns: 3000 },
+  );
+});
