@@ -19,6 +19,7 @@ import { choosePorts, portTable } from './ports.ts';
 import type { PortName, Ports } from './ports.ts';
 import { startPostgres } from './postgres.ts';
 import { sayTo } from './say.ts';
+import { WORKER_FLAGS } from './worker-flags.ts';
 import type { Say } from './say.ts';
 import { stopOnSignals, supervise } from './supervisor.ts';
 import type { Supervisor } from './supervisor.ts';
@@ -233,7 +234,7 @@ async function bringRole(
   env: Record<string, string>,
   ready: { line: RegExp } | { url: string },
 ): Promise<void> {
-  const flags = role === 'worker' ? ['--optimize-for-size'] : [];
+  const flags = role === 'worker' ? WORKER_FLAGS : [];
   await supervisor.run(role, (stopping) =>
     startChild({
       name: role,

@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parse } from 'yaml';
+import { WORKER_FLAGS } from '../../local/worker-flags.ts';
 import { baseUrlVariable } from '../../config/index.ts';
 import { oneRow, openDb } from '../../store/db.ts';
 import type { Db } from '../../store/db.ts';
@@ -88,7 +89,7 @@ export async function install(
       writeFileSync(file, JSON.stringify({ ...base, systems: limits ? systems : unlimited }));
       env['PLUMBLINE_CONFIG'] = file;
       worker = await startProgram({
-        nodeArgs: ['--max-semi-space-size=8', '--max-old-space-size=192', '--cpu-prof', '--cpu-prof-dir=/tmp/prof'],
+        nodeArgs: WORKER_FLAGS,
         args: ['cli/main.ts', 'worker'],
         env,
         ready: /worker ready/,

@@ -11,6 +11,8 @@ export interface Counters {
   total: number;
   effects: number;
   limited: number;
+  /** Sum of the time that calls were under way. */
+  busyMs: number;
   maxInFlight: number;
   calls: Record<string, number>;
 }

@@ -2,5 +2,6 @@
 import type { Part } from '../kit/part.ts';
 import { bulk } from './bulk.ts';
 import { edit } from './edit.ts';
+import { limits } from './limits.ts';
 
-export const PARTS: readonly Part[] = [edit, bulk];
+export const PARTS: readonly Part[] = [edit, bulk, limits];

@@ -25,6 +25,8 @@ export interface Counters {
   faults: number;
   /** Highest number of requests under way at once. */
   maxInFlight: number;
+  /** Sum over all requests of the milliseconds from arrival to answer. */
+  busyMs: number;
   /** Calls by `METHOD /route/{id}`. */
   calls: Record<string, number>;
 }
@@ -81,7 +83,7 @@ export class Journal {
 }
 
 function emptyCounters(): Counters {
-  return { total: 0, effects: 0, limited: 0, faults: 0, maxInFlight: 0, calls: {} };
+  return { total: 0, effects: 0, limited: 0, faults: 0, maxInFlight: 0, busyMs: 0, calls: {} };
 }
 
 /** `/a/123/b` → `/a/{id}/b`: numbers, hashes, UUIDs and addresses become `{id}`. */

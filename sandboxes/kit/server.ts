@@ -151,6 +151,7 @@ function vendorServer(
 
   return http.createServer((message, response) => {
     inFlight += 1;
+    const arrivedAt = performance.now();
     serve(message, response)
       .catch((error: unknown) => {
         // A fault of the sandbox itself must be seen as such and not be taken for one of the vendor's 500s.
@@ -159,6 +160,7 @@ function vendorServer(
       })
       .finally(() => {
         inFlight -= 1;
+        journal.counters.busyMs += performance.now() - arrivedAt;
       });
   });
 }
