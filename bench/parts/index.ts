@@ -3,5 +3,6 @@ import type { Part } from '../kit/part.ts';
 import { bulk } from './bulk.ts';
 import { edit } from './edit.ts';
 import { limits } from './limits.ts';
+import { peer } from './peer.ts';
 
-export const PARTS: readonly Part[] = [edit, bulk, limits];
+export const PARTS: readonly Part[] = [edit, bulk, limits, peer];
