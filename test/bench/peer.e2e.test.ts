@@ -19,6 +19,7 @@ const bench: Bench = {
   say: () => {},
   database: async () => (await createDatabase()).url,
   namespace: () => Promise.reject(new Error('the peer has no Temporal')),
+  postgresPid: () => Promise.reject(new Error('it is not asked for here')),
   after: (end) => void ends.push(end),
 };
 let vendors: Record<Vendor, VendorProcess>;
