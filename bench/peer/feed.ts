@@ -30,7 +30,7 @@ export async function feed(boss: PgBoss, pool: Pool, queue: string, delivery: De
   let failed: string[] = [];
 
   async function fetchMore(): Promise<void> {
-    const jobs = await boss.fetch<JobData>(queue, { batchSize: ahead, priority: false });
+    const jobs = await boss.fetch<JobData>(queue, { batchSize: ahead });
     if (jobs.length === 0) return sleep(POLL_MS);
     const contacts = await load(
       pool,

@@ -1,4 +1,5 @@
 /** The rules of one HubSpot account for single contacts; what the endpoints have in common. */
+import { isoOf } from '../kit/time.ts';
 import type { Host } from '../kit/vendor.ts';
 import { invalid } from './answers.ts';
 import type { Problem } from './answers.ts';
@@ -6,6 +7,7 @@ import { builtIn, builtIns, LIFECYCLE_STAGES, stored, valueError } from './prope
 import { emailsOf, State } from './state.ts';
 import type { Contact, PropertyDefinition } from './state.ts';
 
+const OPT_OUT = 'hs_email_optout';
 const ALWAYS = ['createdate', 'hs_object_id', 'lastmodifieddate'];
 const BY_DEFAULT = [...ALWAYS, 'email', 'firstname', 'lastname'];
 
@@ -139,7 +141,7 @@ export class Account {
       case 'hs_merged_object_ids':
         return contact.mergedIds.length === 0 ? null : contact.mergedIds.join(';');
       default: {
-        const optOut = /^hs_email_optout(?:_(\d+))?$/.exec(name);
+        const optOut = name.startsWith(OPT_OUT) ? /^hs_email_optout(?:_(\d+))?$/.exec(name) : null;
         if (optOut !== null) return this.#optOut(contact, optOut[1]);
         return contact.properties[name] ?? null;
       }
@@ -190,7 +192,7 @@ export class Account {
 }
 
 export function iso(ms: number): string {
-  return new Date(ms).toISOString();
+  return isoOf(ms);
 }
 
 function exists(property: string, value: string, id: string): Problem {

@@ -193,8 +193,8 @@ function inputsOf(request: VendorRequest): Input[] | Answer {
 
 function duplicates(inputs: Input[]): Problem | undefined {
   const ids = inputs.map(({ id }) => String(id ?? '').toLowerCase());
+  if (new Set(ids).size === ids.length) return undefined;
   const twice = [...new Set(ids.filter((id, index) => ids.indexOf(id) !== index))];
-  if (twice.length === 0) return undefined;
   const problem = invalid(`Duplicate IDs found in batch input: [${twice.join(', ')}]. IDs must be unique`);
   return { ...problem, context: { ids: twice } };
 }

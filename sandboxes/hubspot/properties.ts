@@ -66,9 +66,10 @@ const BUILT_IN = new Map<string, PropertyDefinition>(
 
 export function builtIn(name: string): PropertyDefinition | undefined {
   // One opt-out property per subscription, written by HubSpot only.
-  if (/^hs_email_optout_\d+$/.test(name))
+  const known = BUILT_IN.get(name);
+  if (known === undefined && /^hs_email_optout_\d+$/.test(name))
     return define(name, 'enumeration', 'booleancheckbox', ['true', 'false'], true);
-  return BUILT_IN.get(name);
+  return known;
 }
 
 export function builtIns(): PropertyDefinition[] {

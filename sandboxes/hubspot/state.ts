@@ -223,6 +223,7 @@ export class State {
 
 /** Primary address first, then `hs_additional_emails`. */
 export function emailsOf(contact: Contact): string[] {
-  const further = (contact.properties['hs_additional_emails'] ?? '').split(';');
-  return [contact.properties['email'] ?? '', ...further].filter((email) => email !== '');
+  const { email = '', hs_additional_emails: further = '' } = contact.properties;
+  if (further === '') return email === '' ? [] : [email];
+  return [email, ...further.split(';')].filter((one) => one !== '');
 }

@@ -1,4 +1,5 @@
 /** The record of what the vendor was asked and what came of it: the independent witness of every test. */
+import { isoOf } from './time.ts';
 
 export interface JournalEntry {
   seq: number;
@@ -50,7 +51,7 @@ export class Journal {
 
   add(entry: Omit<JournalEntry, 'seq' | 'at'>, route: string, limited: boolean): void {
     this.#seq += 1;
-    this.#entries.push({ seq: this.#seq, at: new Date().toISOString(), ...entry });
+    this.#entries.push({ seq: this.#seq, at: isoOf(Date.now()), ...entry });
     // Trimmed in large steps: shifting an array of this size at every request would cost more than the request.
     if (this.#entries.length > KEPT * 1.1) this.#entries = this.#entries.slice(-KEPT);
     const counters = this.counters;

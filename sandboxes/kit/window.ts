@@ -1,5 +1,7 @@
 /** Limits that vendors have in common. Times come from `Host.now()`. */
 
+const DAY_MS = 86_400_000;
+
 /** At most `max` in any `windowMs`; the max may change at run time. */
 export class RollingWindow {
   #times: number[] = [];
@@ -36,11 +38,12 @@ export class RollingWindow {
 
 /** Counts by UTC day. */
 export class DayCounter {
-  #day = '';
+  /** Days since 1970. */
+  #day = 0;
   #used = 0;
 
   used(nowMs: number): number {
-    const day = new Date(nowMs).toISOString().slice(0, 10);
+    const day = Math.floor(nowMs / DAY_MS);
     if (day !== this.#day) {
       this.#day = day;
       this.#used = 0;

@@ -1,5 +1,4 @@
 /** Members as Mailchimp shows them, whole or trimmed by `fields` and `exclude_fields`. */
-import { createHash } from 'node:crypto';
 import { hashOf, iso } from './answers.ts';
 import { mergeView } from './merge.ts';
 import type { Audience, Member } from './state.ts';
@@ -11,10 +10,7 @@ export function memberView(audience: Audience, member: Member, permissions: Perm
   return {
     id: hashOf(member.email),
     email_address: member.email,
-    unique_email_id: createHash('md5')
-      .update(`unique\n${hashOf(member.email)}`)
-      .digest('hex')
-      .slice(0, 10),
+    unique_email_id: hashOf(`unique\n${hashOf(member.email)}`).slice(0, 10),
     contact_id: member.contactId,
     full_name: name.trim(),
     web_id: member.webId,

@@ -97,7 +97,8 @@ export function update(context: WriteContext, member: Member, given: Given): Wri
   if (unwilling !== undefined) return { problem: unwilling };
 
   const before = JSON.stringify(member);
-  const draft = structuredClone(member);
+  // Only what is changed in place below is copied; the rest is replaced whole.
+  const draft = { ...member, permissions: { ...member.permissions }, interests: { ...member.interests } };
   draft.email = email;
   draft.mergeFields = fields.values;
   if (status !== undefined && status !== draft.status) setStatus(draft, status, nowMs);
