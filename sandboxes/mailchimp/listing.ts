@@ -30,27 +30,36 @@ export function listMembers(audience: Audience, permissions: Permission[], reque
     (since === undefined || member.lastChangedMs > since) &&
     (uniqueId === null || memberView(audience, member, [])['unique_email_id'] === uniqueId);
 
-  const inOrder = sort === 'last_changed' || since !== undefined ? audience.changedAfter(since ?? -1) : audience.all();
-  const page: Member[] = [];
-  let total = 0;
   const reversed = query.get('sort_dir')?.toUpperCase() === 'DESC';
-  if (reversed || (sort !== null && sort !== 'last_changed')) {
-    const found = [...inOrder].filter(matches);
-    if (sort === 'timestamp_opt') found.sort((a, b) => a.timestampOpt.localeCompare(b.timestampOpt));
-    if (sort === 'timestamp_signup') found.sort((a, b) => a.timestampSignup.localeCompare(b.timestampSignup));
-    if (reversed) found.reverse();
-    total = found.length;
-    page.push(...found.slice(offset, offset + count));
-  } else {
-    for (const member of inOrder) {
-      if (!matches(member)) continue;
-      if (total >= offset && page.length < count) page.push(member);
-      total += 1;
-    }
-  }
+  const key = JSON.stringify([sort, reversed, since, before, statuses, uniqueId]);
+  const found = foundOnce(audience, key, () => {
+    const inOrder =
+      sort === 'last_changed' || since !== undefined ? audience.changedAfter(since ?? -1) : audience.all();
+    const all = [...inOrder].filter(matches);
+    if (sort === 'timestamp_opt') all.sort((a, b) => a.timestampOpt.localeCompare(b.timestampOpt));
+    if (sort === 'timestamp_signup') all.sort((a, b) => a.timestampSignup.localeCompare(b.timestampSignup));
+    return reversed ? all.reverse() : all;
+  });
+  const total = found.length;
+  const page = found.slice(offset, offset + count);
   const members = page.map((member) => memberView(audience, member, permissions));
   const body = { members, list_id: audience.id, total_items: total, _links: [] };
   return ok(trimmed(body, query), { summary: `${members.length} of ${total}` });
+}
+
+interface Found {
+  key: string;
+  version: number;
+  members: Member[];
+}
+const last = new WeakMap<Audience, Found>();
+
+/** While nothing changes, the pages of one listing share one search: a million members would be gone through for each page. */
+function foundOnce(audience: Audience, key: string, find: () => Member[]): Member[] {
+  const { version } = audience;
+  let found = last.get(audience);
+  if (found?.key !== key || found.version !== version) last.set(audience, (found = { key, version, members: find() }));
+  return found.members;
 }
 
 function moment(text: string | null): number | undefined {

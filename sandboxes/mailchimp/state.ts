@@ -92,6 +92,8 @@ export class Audience {
   #changes: Change[] = [];
   #changeOf = new Map<string, Change>();
   #lastNumber = 0;
+  /** Grows with each insert, change and delete. */
+  version = 0;
 
   constructor(id: string) {
     this.id = id;
@@ -140,6 +142,7 @@ export class Audience {
     this.#members.set(member.contactId, member);
     this.#byHash.set(hashOf(member.email), member);
     this.#log(member);
+    this.version += 1;
   }
 
   /** Changes a member; its hash and its place among the changes follow. */
@@ -149,12 +152,14 @@ export class Audience {
     member.lastChangedMs = Math.floor(nowMs / 1000) * 1000;
     this.#byHash.set(hashOf(member.email), member);
     this.#log(member);
+    this.version += 1;
   }
 
   delete(member: Member): void {
     this.#members.delete(member.contactId);
     this.#byHash.delete(hashOf(member.email));
     this.#forgetChange(member);
+    this.version += 1;
   }
 
   /** In the order in which they came. */

@@ -62,23 +62,29 @@ export function trimmed(body: Record<string, unknown>, query: URLSearchParams): 
   const keep = named('fields');
   const drop = named('exclude_fields');
   let result: unknown = body;
-  if (keep.length > 0) result = only(result, keep);
+  if (keep.length > 0) result = only(result, treeOf(keep));
   if (drop.length > 0) result = without(result, drop);
   return result;
 }
 
-function only(value: unknown, paths: string[]): unknown {
-  if (Array.isArray(value)) return value.map((one) => only(one, paths));
+/** What to keep, by key; null: all that lies below. Made once a request, not once a member. */
+type Tree = Map<string, Tree | null>;
+
+function treeOf(paths: string[]): Tree {
+  const keys = new Set(paths.map((path) => path.split('.')[0]!));
+  return new Map([...keys].map((key) => [key, paths.includes(key) ? null : treeOf(inside(paths, key))]));
+}
+
+function only(value: unknown, tree: Tree): unknown {
+  if (Array.isArray(value)) return value.map((one) => only(one, tree));
   if (typeof value !== 'object' || value === null) return value;
-  const kept: [string, unknown][] = [];
+  const kept: Record<string, unknown> = {};
   for (const [key, inner] of Object.entries(value)) {
-    if (paths.includes(key)) kept.push([key, inner]);
-    else {
-      const below = inside(paths, key);
-      if (below.length > 0) kept.push([key, only(inner, below)]);
-    }
+    const below = tree.get(key);
+    if (below === null) kept[key] = inner;
+    else if (below !== undefined) kept[key] = only(inner, below);
   }
-  return Object.fromEntries(kept);
+  return kept;
 }
 
 function without(value: unknown, paths: string[]): unknown {

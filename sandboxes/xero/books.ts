@@ -102,6 +102,7 @@ export class Books {
   state: State;
   #index: Index | undefined;
   #sorted = new Map<string, Contact[]>();
+  #selected: { key: string; list: Contact[] } | undefined;
 
   constructor(state: State) {
     this.state = state;
@@ -110,7 +111,7 @@ export class Books {
   replace(state: State): void {
     this.state = state;
     this.#index = undefined;
-    this.#sorted.clear();
+    this.#changed();
   }
 
   get(id: string): Contact | undefined {
@@ -122,7 +123,7 @@ export class Books {
   put(contact: Contact): void {
     const before = this.get(contact.ContactID);
     this.state.contacts[contact.ContactID] = contact;
-    this.#sorted.clear();
+    this.#changed();
     if (this.#index === undefined) return;
     if (before !== undefined) forget(this.#index, before);
     enter(this.#index, contact);
@@ -132,7 +133,7 @@ export class Books {
     const had = this.get(id) !== undefined;
     delete this.state.contacts[id];
     this.#index = undefined;
-    this.#sorted.clear();
+    this.#changed();
     return had;
   }
 
@@ -156,6 +157,17 @@ export class Books {
       this.#sorted.set(order, list);
     }
     return list;
+  }
+
+  /** The same selection again, made anew after any change: the pages of one listing share one. The list must not be changed. */
+  selected(key: string, select: () => Contact[]): Contact[] {
+    if (this.#selected?.key !== key) this.#selected = { key, list: select() };
+    return this.#selected.list;
+  }
+
+  #changed(): void {
+    this.#sorted.clear();
+    this.#selected = undefined;
   }
 
   #find(map: keyof Index, key: string): Contact | undefined {
