@@ -44,18 +44,25 @@ export async function feed(boss: PgBoss, pool: Pool, queue: string, delivery: De
     }
   }
 
+  /** Fetches in the background, also while the lanes are at work. */
+  function topUp(): void {
+    if (buffer.length >= ahead) return;
+    fetching ??= fetchMore().finally(() => {
+      fetching = undefined;
+    });
+  }
+
   async function take(): Promise<Unit[]> {
     for (;;) {
-      if (buffer.length < ahead) {
-        fetching ??= fetchMore().finally(() => {
-          fetching = undefined;
-        });
-      }
-      if (buffer.length >= size || (buffer.length > 0 && fetching === undefined)) return buffer.splice(0, size);
+      topUp();
       const before = buffer.length;
-      await fetching;
-      // Nothing more came: what there is goes.
-      if (buffer.length > 0 && buffer.length === before) return buffer.splice(0, size);
+      // Less than a whole unit goes only when nothing more came.
+      if (before < size) await fetching;
+      if (buffer.length >= size || (buffer.length > 0 && buffer.length === before)) {
+        const units = buffer.splice(0, size);
+        topUp();
+        return units;
+      }
     }
   }
 
