@@ -172,10 +172,18 @@ export function judge(
     lookFirst: !settled && lookFirst,
     distrust: !settled && (lookFirst || unread || (differs && !problem)),
     mismatches: problem ? 0 : mismatches,
-    externalIds: want.presence === 'carried' ? [] : gone && dataDone ? [] : result.externalIds,
+    externalIds: idsNow(
+      loaded.externalIds,
+      want.presence === 'carried' || (gone && dataDone) ? [] : result.externalIds,
+    ),
     recheck: outcomes.some((o) => o.kind === 'unknown'),
     touched: true,
   };
+}
+
+/** Null where nothing is to be written. */
+function idsNow(before: readonly string[], now: string[]): string[] | null {
+  return now.length === before.length && now.every((id, at) => id === before[at]) ? null : now;
 }
 
 /** Ends the part until something changes: a person is needed, or the law keeps it. */

@@ -61,42 +61,94 @@ async function currentEpoch(tx: Tx): Promise<{ epoch: number; lastEntryBefore: n
   const made = await oneRow<{ epoch: number; last: number }>(
     tx,
     `insert into audit_epochs (epoch, cluster, last_entry_before)
-     select ?, ?, coalesce(max(id), 0) from audit returning epoch, last_entry_before as last`,
-    [(newest?.epoch ?? 0) + 1, cluster],
+     select ?, ?, case when ? then 0 else coalesce(max(id), 0) end from audit returning epoch, last_entry_before as last`,
+    [(newest?.epoch ?? 0) + 1, cluster, newest === undefined],
   );
-  return { epoch: made.epoch, lastEntryBefore: newest === undefined ? 0 : made.last };
+  return { epoch: made.epoch, lastEntryBefore: made.last };
 }
 
-/**
- * Where sealing stands: every entry up to `below` is decided; those up to `next` are once all transactions below `nextXid` have
- * ended. `nextXid` is the sealer's own transaction, begun after `next` was read: whoever had taken an entry number by then has a
- * lower one (a trigger sees to it that a writer has its transaction id before it takes a number). A snapshot's xmax would not do: it
- * is the last *completed* transaction and one, and a running one may stand above it.
- */
-interface Watermark {
+/** Where sealing stands. */
+interface Mark {
   epoch: number;
+  /** Every entry of this epoch by a transaction below this one is sealed. */
+  from: string;
+  /** A round that took more than a page: it goes up to transaction `to`, and on after entry `after`. */
+  round: { to: string; after: number } | null;
+  /** Every entry up to this one is sealed or will never be: one that appears among them was inserted by a strange hand. */
   below: number;
+  /**
+   * `below` moves up to `next` once all transactions below `nextXid` have ended. That one is the sealer's own, begun after `next` was
+   * read: whoever had taken an entry number by then has a lower one (a trigger sees to it that a writer has its transaction id
+   * before it takes a number). A snapshot's xmax would not do: it is the last *completed* transaction and one, and a running one
+   * may stand above it.
+   */
   next: number;
   nextXid: string;
 }
 
-async function readWatermark(tx: Db | Tx): Promise<Watermark> {
+async function readMark(tx: Db | Tx): Promise<Mark> {
   const stored = await row<{ value: string }>(tx, `select value from meta where key = 'audit_watermark'`);
-  return { epoch: 0, below: 0, next: 0, nextXid: '0', ...(stored && (JSON.parse(stored.value) as Partial<Watermark>)) };
+  const start: Mark = { epoch: 0, from: '0', round: null, below: 0, next: 0, nextXid: '0' };
+  return stored === undefined ? start : { ...start, ...(JSON.parse(stored.value) as Partial<Mark>) };
 }
 
-/** Moves the watermark after a round that left nothing to seal below `xmin`. `next` was read before this transaction had an id. */
-async function moveWatermark(tx: Tx, mark: Watermark, epoch: number, xmin: string, next: number): Promise<void> {
-  const waits = mark.next > mark.below && mark.epoch === epoch;
-  if (waits && BigInt(xmin) < BigInt(mark.nextXid)) return;
-  const below = waits ? mark.next : mark.below;
-  if (next <= mark.below) return;
-  const { xid } = await oneRow<{ xid: string }>(tx, 'select pg_current_xact_id()::text as xid');
-  const moved: Watermark = { epoch, below, next, nextXid: xid };
+async function writeMark(tx: Tx, mark: Mark): Promise<void> {
   await rows(
     tx,
     `insert into meta (key, value) values ('audit_watermark', ?) on conflict (key) do update set value = excluded.value`,
-    [JSON.stringify(moved)],
+    [JSON.stringify(mark)],
+  );
+}
+
+/** Moves `below` and `next` on, where it is time. `next` was read before this transaction had an id. */
+async function movedOn(tx: Tx, mark: Mark, next: number): Promise<Mark> {
+  const waits = mark.next > mark.below;
+  if (waits && BigInt(mark.from) < BigInt(mark.nextXid)) return mark;
+  const below = waits ? mark.next : mark.below;
+  if (next <= mark.below) return mark;
+  const { xid } = await oneRow<{ xid: string }>(tx, 'select pg_current_xact_id()::text as xid');
+  return { ...mark, below, next, nextXid: xid };
+}
+
+interface Entry {
+  id: number;
+  entry: string;
+}
+
+/** What is not sealed of a new epoch's past: everything is looked at once. */
+async function leftOver(tx: Tx, xmin: string, lastEntryBefore: number): Promise<Entry[]> {
+  return rows<Entry>(
+    tx,
+    `select a.id, ${CANONICAL} as entry from audit a
+     where (a.xid < ?::xid8 or a.id <= ?) and not exists (select 1 from audit_chain c where c.entry_id = a.id)
+     order by a.id limit ?`,
+    [xmin, lastEntryBefore, PAGE],
+  );
+}
+
+/** Of transactions from `mark.from` to `to`; an earlier epoch's transactions had such numbers too, and are sealed. */
+async function ended(tx: Tx, mark: Mark, to: string): Promise<Entry[]> {
+  const earlier = `and not exists (select 1 from audit_chain c where c.entry_id = a.id and c.epoch < ${mark.epoch})`;
+  return rows<Entry>(
+    tx,
+    `select a.id, ${CANONICAL} as entry from audit a
+     where a.id > ? and a.xid >= ?::xid8 and a.xid < ?::xid8 ${mark.epoch > 1 ? earlier : ''} order by a.id limit ?`,
+    [mark.round?.after ?? mark.below, mark.from, to, PAGE],
+  );
+}
+
+async function chain(tx: Tx, epoch: number, entries: Entry[]): Promise<void> {
+  const head = await row<{ seq: number; hash: Buffer }>(
+    tx,
+    'select seq, hash from audit_chain order by seq desc limit 1',
+  );
+  let last = head?.hash ?? START;
+  const hashes = entries.map(({ entry }) => (last = chained(last, entry)));
+  await rows(
+    tx,
+    `insert into audit_chain (seq, entry_id, epoch, hash)
+     select ? + ord - 1, id, ?, hash from unnest(?::bigint[], ?::bytea[]) with ordinality as e (id, hash, ord)`,
+    [(head?.seq ?? 0) + 1, epoch, entries.map((e) => e.id), hashes],
   );
 }
 
@@ -108,38 +160,26 @@ export async function sealAudit(db: Db): Promise<number> {
   return db.transaction(async (tx) => {
     const { free } = await oneRow<{ free: boolean }>(tx, 'select pg_try_advisory_xact_lock(?) as free', [SEALER_LOCK]);
     if (!free) return 0;
-    const { next } = await oneRow<{ next: number }>(
+    const { next, xmin } = await oneRow<{ next: number; xmin: string }>(
       tx,
-      'select case when is_called then last_value else 0 end as next from audit_id_seq',
+      `select (select case when is_called then last_value else 0 end from audit_id_seq) as next,
+         pg_snapshot_xmin(pg_current_snapshot())::text as xmin`,
     );
     const { epoch, lastEntryBefore } = await currentEpoch(tx);
-    const mark = await readWatermark(tx);
-    const { xmin } = await oneRow<{ xmin: string }>(tx, 'select pg_snapshot_xmin(pg_current_snapshot())::text as xmin');
-    const head = await row<{ seq: number; hash: Buffer }>(
-      tx,
-      'select seq, hash from audit_chain order by seq desc limit 1',
-    );
-    const entries = await rows<{ id: number; entry: string }>(
-      tx,
-      `select a.id, ${CANONICAL} as entry from audit a
-       where a.id > ? and (a.xid < ?::xid8 or a.id <= ?)
-         and not exists (select 1 from audit_chain c where c.entry_id = a.id)
-       order by a.id limit ?`,
-      [mark.below, xmin, lastEntryBefore, PAGE],
-    );
-    let hash = head?.hash ?? START;
-    const first = (head?.seq ?? 0) + 1;
-    const hashes = entries.map(({ entry }) => (hash = chained(hash, entry)));
-    if (entries.length > 0) {
-      await rows(
-        tx,
-        `insert into audit_chain (seq, entry_id, epoch, hash)
-         select ? + ord - 1, id, ?, hash from unnest(?::bigint[], ?::bytea[]) with ordinality as e (id, hash, ord)`,
-        [first, epoch, entries.map((e) => e.id), hashes],
-      );
+    const before = await readMark(tx);
+    const isNew = before.epoch !== epoch;
+    const to = isNew ? xmin : (before.round?.to ?? xmin);
+    const entries = isNew ? await leftOver(tx, to, lastEntryBefore) : await ended(tx, before, to);
+    if (entries.length > 0) await chain(tx, epoch, entries);
+    if (entries.length === PAGE) {
+      if (!isNew) await writeMark(tx, { ...before, round: { to, after: entries.at(-1)?.id ?? 0 } });
+      return entries.length;
     }
-    // Everything below xmin is sealed only if this page was not full.
-    if (entries.length < PAGE) await moveWatermark(tx, mark, epoch, xmin, next);
+    // Numbers of an earlier epoch's transactions say nothing here.
+    const start = isNew ? { epoch, below: before.below, next: before.below, nextXid: '0' } : before;
+    const now = await movedOn(tx, { ...start, from: to, round: null }, next);
+    const isMoved = now.below !== before.below || now.next !== before.next;
+    if (isNew || entries.length > 0 || isMoved || before.round !== null) await writeMark(tx, now);
     return entries.length;
   });
 }
@@ -156,7 +196,7 @@ export interface AuditVerdict {
 
 /** Recomputes the whole chain, page by page. */
 export async function verifyAudit(db: Db, onProgress?: (sealed: number) => void): Promise<AuditVerdict> {
-  const mark = await readWatermark(db);
+  const mark = await readMark(db);
   const verdict: AuditVerdict = { ok: true, sealed: 0, unsealed: 0, head: null, problem: null };
   const fail = (kind: 'changed' | 'removed' | 'gap' | 'inserted', seq: number | null, entryId: number | null): void => {
     if (verdict.problem !== null) return;

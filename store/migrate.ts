@@ -9,6 +9,7 @@ import * as m0004 from './migrations/0004_triggers.ts';
 import * as m0005 from './migrations/0005_cases.ts';
 import * as m0006 from './migrations/0006_audit_order.ts';
 import * as m0007 from './migrations/0007_batches.ts';
+import * as m0015 from './migrations/0015_changed_fields.ts';
 
 const all: Record<string, { up: string; down: string }> = {
   '0001_contacts': m0001,
@@ -18,6 +19,7 @@ const all: Record<string, { up: string; down: string }> = {
   '0005_cases': m0005,
   '0006_audit_order': m0006,
   '0007_batches': m0007,
+  '0015_changed_fields': m0015,
 };
 
 const source: Knex.MigrationSource<string> = {

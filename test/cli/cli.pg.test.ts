@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { EXIT } from '../../cli/exit-codes.ts';
 import { openDb, rows } from '../../store/db.ts';
 import type { Db } from '../../store/db.ts';
-import { sealAudit } from '../../store/audit.ts';
+import { sealAudit, verifyAudit } from '../../store/audit.ts';
 import { createDatabase } from '../rig/database.ts';
 
 const ROOT = resolve(import.meta.dirname, '..', '..');
@@ -197,7 +197,15 @@ test('keys are shown once, listed, revoked', async () => {
 });
 
 test('audit verify stands, and names the first entry that somebody changed', async () => {
-  while ((await sealAudit(db)) > 0);
+  await expect
+    .poll(
+      async () => {
+        while ((await sealAudit(db)) > 0);
+        return (await verifyAudit(db)).unsealed;
+      },
+      { timeout: 20_000 },
+    )
+    .toBe(0);
   expect((await plumbline(['audit', 'verify'])).code).toBe(EXIT.ok);
   // As a superuser could: the triggers are off.
   await db.raw(`alter table audit disable trigger user`);
