@@ -125,8 +125,6 @@ function serverArguments(cluster: string, port: number, more: Readonly<Record<st
     // A statement or a failing row may hold a person, and a log is no place for one.
     log_min_error_statement: 'panic',
     log_error_verbosity: 'terse',
-    shared_preload_libraries: 'pg_stat_statements',
-    'pg_stat_statements.track': 'all',
     ...more,
   };
   return ['-D', cluster, '-p', String(port), ...Object.entries(settings).flatMap(([k, v]) => ['-c', `${k}=${v}`])];
