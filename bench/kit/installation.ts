@@ -10,10 +10,10 @@ import { oneRow, openDb } from '../../store/db.ts';
 import type { Db } from '../../store/db.ts';
 import { migrate } from '../../store/migrate.ts';
 import type { Bench } from './part.ts';
-import { ROOT, startProgram } from './processes.ts';
-import type { Program } from './processes.ts';
-import { startVendors, VENDORS } from './vendors.ts';
-import type { Vendor, VendorProcess } from './vendors.ts';
+import { ROOT, startProgram } from '../../local/program.ts';
+import type { Program } from '../../local/program.ts';
+import { startVendors, VENDORS } from '../../local/vendor-programs.ts';
+import type { Vendor, VendorProcess } from '../../local/vendor-programs.ts';
 
 export const SYSTEM: Record<Vendor, string> = { hubspot: 'hubspot-main', mailchimp: 'mailchimp-main', xero: 'xero-uk' };
 

@@ -2,8 +2,8 @@
 import { oneRow, rows } from '../../store/db.ts';
 import type { Db } from '../../store/db.ts';
 import { SYSTEM } from './installation.ts';
-import { VENDORS } from './vendors.ts';
-import type { Vendor, VendorProcess } from './vendors.ts';
+import { VENDORS } from '../../local/vendor-programs.ts';
+import type { Vendor, VendorProcess } from '../../local/vendor-programs.ts';
 
 /** When the last reading back of each system was recorded, in ms since 1970. */
 export async function finishedAt(db: Db): Promise<Record<Vendor, number>> {

@@ -1,5 +1,5 @@
 /** How much of a vendor's limit was used, by the vendor's own count. */
-import type { Vendor, VendorProcess } from './vendors.ts';
+import type { Vendor, VendorProcess } from '../../local/vendor-programs.ts';
 
 export interface Use {
   calls: number;

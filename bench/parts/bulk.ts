@@ -6,7 +6,7 @@ import { install, settled } from '../kit/installation.ts';
 import type { Bench, Figures, Part } from '../kit/part.ts';
 import { addCustomers } from '../kit/people.ts';
 import { assertAllHold, finishedAt } from '../kit/proof.ts';
-import { VENDORS } from '../kit/vendors.ts';
+import { VENDORS } from '../../local/vendor-programs.ts';
 
 const CONTACTS = 20_000;
 

@@ -14,15 +14,15 @@ import type { Installation } from '../kit/installation.ts';
 import type { Bench, Figures, Part } from '../kit/part.ts';
 import { addCustomers } from '../kit/people.ts';
 import { limitShare, readUse } from '../kit/share.ts';
-import { VENDORS } from '../kit/vendors.ts';
-import type { Vendor } from '../kit/vendors.ts';
+import { VENDORS } from '../../local/vendor-programs.ts';
+import type { Vendor } from '../../local/vendor-programs.ts';
 
 const CONTACTS = 20_000;
 const WINDOW_MS = 180_000;
 /** HubSpot and Mailchimp are asked while they drain, which takes them seconds; Xero, which has a call a second, more slowly. */
 const ROUNDS = [
-  { vendors: ['hubspot', 'mailchimp'], changes: 60, everyMs: 250 },
-  { vendors: ['xero'], changes: 20, everyMs: 6_000 },
+  { vendors: ['hubspot', 'mailchimp'], changes: 20, everyMs: 1_000 },
+  { vendors: ['xero'], changes: 16, everyMs: 9_000 },
 ] as const satisfies readonly { vendors: readonly Vendor[]; changes: number; everyMs: number }[];
 
 export const limits: Part = {

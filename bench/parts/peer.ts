@@ -1,7 +1,7 @@
 /** The peer by itself: bulk change with limits off, by single calls and by batches, and by single calls under the limits. */
 import { rounded } from '../kit/figures.ts';
 import type { Bench, Figures, Part } from '../kit/part.ts';
-import { startVendors } from '../kit/vendors.ts';
+import { startVendors } from '../../local/vendor-programs.ts';
 import { measurePeer } from '../peer/index.ts';
 import type { PeerFigures } from '../peer/index.ts';
 

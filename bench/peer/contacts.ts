@@ -1,7 +1,7 @@
 /** The contacts of the peer: a table of its own, and the same people in the sandboxes. */
 import type { Pool } from 'pg';
-import { VENDORS } from '../kit/vendors.ts';
-import type { Vendor, VendorProcess } from '../kit/vendors.ts';
+import { VENDORS } from '../../local/vendor-programs.ts';
+import type { Vendor, VendorProcess } from '../../local/vendor-programs.ts';
 
 /** A contact as its table holds it; `ids` are those of the vendors. */
 export interface PeerContact {

@@ -1,6 +1,6 @@
 /** The queues of pg-boss: one a vendor, in a table of its own each. */
 import { PgBoss } from 'pg-boss';
-import { VENDORS } from '../kit/vendors.ts';
+import { VENDORS } from '../../local/vendor-programs.ts';
 
 export async function openBoss(connectionString: string, max: number): Promise<PgBoss> {
   const boss = new PgBoss({ connectionString, max, application_name: 'peer', schedule: false });

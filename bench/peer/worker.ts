@@ -1,6 +1,6 @@
 /** The peer's worker, a process of its own: `node bench/peer/worker.ts '<WorkerSetup as JSON>'`. */
 import { Pool } from 'pg';
-import type { Vendor } from '../kit/vendors.ts';
+import type { Vendor } from '../../local/vendor-programs.ts';
 import type { Delivery, Mode, Setup } from './delivery.ts';
 import { feed } from './feed.ts';
 import { createHubSpot } from './hubspot.ts';

@@ -86,7 +86,7 @@ export function createVendor(host: Host): Vendor {
     isRead: ({ method, path }) => method === 'GET' || /\/(batch\/read|search)$/.test(path),
     snapshot: () => account.state.snapshot(),
     restore(saved) {
-      account.state = State.from(saved as ReturnType<State['snapshot']>);
+      account.state = State.from(saved as ReturnType<State['snapshot']>, account.state.lastId);
     },
     reset() {
       account.state = new State();

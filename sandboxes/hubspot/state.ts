@@ -89,9 +89,10 @@ export class State {
     };
   }
 
-  static from(saved: Snapshot): State {
+  /** @param given ids up to this one were given out: a real vendor never gives one again, whatever came of it */
+  static from(saved: Snapshot, given = 0): State {
     const state = new State();
-    state.#lastId = saved.lastId;
+    state.#lastId = Math.max(saved.lastId, given);
     state.aliases = new Map(Object.entries(saved.aliases));
     state.erased = new Set(saved.erased);
     state.blocklist = new Set(saved.blocklist);
@@ -104,6 +105,10 @@ export class State {
 
   get size(): number {
     return this.#contacts.size;
+  }
+
+  get lastId(): number {
+    return this.#lastId;
   }
 
   newId(): string {

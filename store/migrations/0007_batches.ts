@@ -66,6 +66,7 @@ declare
   external_now text[];
   applied uuid[];
   late uuid[] := '{}';
+  succeeded constant text[] := '{applied,unchanged,not_held,carried}';
 begin
   perform hold_lease(p_system, p_token);
   results := array(select r from jsonb_populate_recordset(null::outcome, p_results) r);
@@ -92,7 +93,11 @@ begin
     on conflict (contact_id, system, external_id) do update set former = false where external_ids.former;
 
   insert into audit (kind, actor, door, contact_id, version, system, detail)
-    select 'delivery.' || case when r.verified is not null and r.settled and r.mismatches = 0 then 'verified' else r."dataOutcome" end,
+    select 'delivery.' || case
+        when r."dataOutcome" <> all (succeeded) then r."dataOutcome"
+        when r."consentOutcome" <> all (succeeded) then r."consentOutcome"
+        when r.verified is not null and r.settled and r.mismatches = 0 then 'verified'
+        else r."dataOutcome" end,
       'lane', 'engine', r."contactId", r."contactVersion", p_system,
       jsonb_strip_nulls(jsonb_build_object('data', r."dataOutcome", 'dataCode', r."dataCode", 'consent', r."consentOutcome",
         'consentCode', r."consentCode", 'presence', r.verified -> 'presence'))

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Bench } from '../../bench/kit/part.ts';
-import { startVendors, VENDORS } from '../../bench/kit/vendors.ts';
-import type { Vendor, VendorProcess } from '../../bench/kit/vendors.ts';
+import { startVendors, VENDORS } from '../../local/vendor-programs.ts';
+import type { Vendor, VendorProcess } from '../../local/vendor-programs.ts';
 import { measurePeer } from '../../bench/peer/index.ts';
 import { createDatabase } from '../rig/database.ts';
 

@@ -2,8 +2,8 @@ import { createServer, connect } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { startProxy } from '../proxy.ts';
-import type { FaultProxy } from '../proxy.ts';
+import { startProxy } from '../../../local/proxy.ts';
+import type { FaultProxy } from '../../../local/proxy.ts';
 
 /** A server that remembers what it got and answers each chunk with `re:` before it. */
 let server: Server;

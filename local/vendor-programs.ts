@@ -1,8 +1,7 @@
 /** The three sandboxes, each a process of its own, as the vendors are. */
 import { join } from 'node:path';
-import type { Bench } from './part.ts';
-import { startProgram } from './processes.ts';
-import type { Program } from './processes.ts';
+import { startProgram } from './program.ts';
+import type { Program } from './program.ts';
 
 export const VENDORS = ['hubspot', 'mailchimp', 'xero'] as const;
 export type Vendor = (typeof VENDORS)[number];
@@ -17,6 +16,12 @@ export interface Counters {
   calls: Record<string, number>;
 }
 
+/** Who starts programs: where their logs go, and who ends them. */
+export interface Starter {
+  folder: string;
+  after(end: () => Promise<void>): void;
+}
+
 export interface VendorProcess {
   url: string;
   controlUrl: string;
@@ -26,16 +31,16 @@ export interface VendorProcess {
 }
 
 export async function startVendor(
-  bench: Bench,
+  starter: Starter,
   vendor: Vendor,
   settings: Record<string, unknown>,
 ): Promise<VendorProcess> {
   const program = await startProgram({
     args: ['sandboxes/main.ts', vendor],
     ready: /control http/,
-    log: join(bench.folder, `${vendor}.log`),
+    log: join(starter.folder, `${vendor}.log`),
   });
-  bench.after(() => program.kill9());
+  starter.after(() => program.kill9());
   const [, url = '', controlUrl = ''] = /API (\S+), control (\S+)/.exec(program.ready) ?? [];
   const control = async <T>(method: string, path: string, body?: unknown): Promise<T> => {
     const answer = await fetch(`${controlUrl}${path}`, {
@@ -50,9 +55,9 @@ export async function startVendor(
 }
 
 export async function startVendors(
-  bench: Bench,
+  starter: Starter,
   settings: Record<string, unknown> = { latencyMs: 20, limits: false },
 ): Promise<Record<Vendor, VendorProcess>> {
-  const [hubspot, mailchimp, xero] = await Promise.all(VENDORS.map((vendor) => startVendor(bench, vendor, settings)));
+  const [hubspot, mailchimp, xero] = await Promise.all(VENDORS.map((vendor) => startVendor(starter, vendor, settings)));
   return { hubspot: hubspot!, mailchimp: mailchimp!, xero: xero! };
 }

@@ -1,11 +1,11 @@
-/** Processes of a measurement, and how much memory they took. */
+/** Programs of ours as processes of their own, for measurements and fault campaigns: to be watched, and to be killed. */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 
-export const ROOT = resolve(import.meta.dirname, '..', '..');
+export const ROOT = resolve(import.meta.dirname, '..');
 
 export interface Program {
   pid: number;

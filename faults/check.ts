@@ -1,0 +1,233 @@
+/** What must be true at a quiet point, seen from the vendors' own records, the record, the ledger and the audit log. */
+import { rows } from '../store/db.ts';
+import { sealAudit, verifyAudit } from '../store/audit.ts';
+import { VENDORS } from '../local/vendor-programs.ts';
+import type { Vendor } from '../local/vendor-programs.ts';
+
+import type { Installation } from './installation.ts';
+import type { People, Person } from './people.ts';
+
+type Tree = Record<string, unknown>;
+
+interface Held {
+  text: string;
+  familyName: string;
+  city: string | null;
+  /** Whether the newsletter may be sent, as far as the vendor knows; null where it keeps no consent. */
+  subscribed: boolean | null;
+  archived: boolean;
+}
+
+const READ: Record<Vendor, (record: Tree) => Omit<Held, 'text'>> = {
+  hubspot(record) {
+    const properties = (record['properties'] ?? {}) as Record<string, string | null>;
+    const states = (record['_subscriptions'] ?? {}) as Record<string, string>;
+    return {
+      familyName: properties['lastname'] ?? '',
+      city: properties['city'] ?? '',
+      subscribed: states['1001'] === 'SUBSCRIBED',
+      archived: record['archived'] === true,
+    };
+  },
+  mailchimp(record) {
+    const fields = (record['merge_fields'] ?? {}) as Record<string, string>;
+    return {
+      familyName: fields['LNAME'] ?? '',
+      city: null,
+      subscribed: record['status'] === 'subscribed',
+      archived: record['status'] === 'archived',
+    };
+  },
+  xero: (record) => ({
+    familyName: (record['LastName'] as string | undefined) ?? '',
+    city: null,
+    subscribed: null,
+    archived: record['ContactStatus'] === 'ARCHIVED',
+  }),
+};
+
+const PAGE = 5_000;
+
+async function heldAt({ vendors }: Installation, vendor: Vendor): Promise<Held[]> {
+  const held: Held[] = [];
+  for (let offset = 0; ; offset += PAGE) {
+    const path = `/records?offset=${offset}&limit=${PAGE}`;
+    const { records } = await vendors[vendor].control<{ records: Tree[] }>('GET', path);
+    held.push(...records.map((r) => ({ ...READ[vendor](r), text: JSON.stringify(r).toLowerCase() })));
+    if (records.length < PAGE) return held;
+  }
+}
+
+interface Row {
+  id: string;
+  state: string;
+  familyName: string | null;
+  city: string | null;
+  email: string | null;
+}
+
+/** Sentences, each naming what is broken; empty when all holds. `people` learns here what had not been answered. */
+export async function violations(installation: Installation, people: People): Promise<string[]> {
+  const { db } = installation;
+  const found: string[] = [];
+  const record = await rows<Row>(
+    db,
+    `select id, state, family_name as "familyName", city, emails[1] as email from contacts`,
+  );
+  const byId = new Map(record.map((r) => [r.id, r]));
+  const byEmail = new Map(record.map((r) => [r.email, r]));
+  const held = Object.fromEntries(
+    await Promise.all(VENDORS.map(async (vendor) => [vendor, await heldAt(installation, vendor)] as const)),
+  ) as Record<Vendor, Held[]>;
+  const given = new Set(
+    (
+      await rows<{ id: string }>(
+        db,
+        `select contact_id as id from consent_events group by 1
+       having bool_or(kind = 'given') and not bool_or(kind = 'withdrawn')`,
+      )
+    ).map((r) => r.id),
+  );
+
+  for (const person of people.all) {
+    const row = person.id === null ? byEmail.get(person.email) : byId.get(person.id);
+    if (row === undefined) {
+      if (person.id !== null) found.push(`I1 an accepted contact is not in the record`);
+      continue;
+    }
+    person.id = row.id;
+    found.push(...recordOf(person, row, people));
+    for (const vendor of VENDORS) found.push(...vendorOf(person, row, vendor, held[vendor], given.has(row.id)));
+  }
+  if (people.city?.certain === true) {
+    const late = record.filter((r) => r.state === 'active' && r.city !== null && r.city !== people.city?.value);
+    if (late.length > 0) found.push(`I1 ${late.length} contacts are without the last accepted change of everybody`);
+  }
+  found.push(...(await ledgerOf(installation)));
+  return found;
+}
+
+function recordOf(person: Person, row: Row, people: People): string[] {
+  const found: string[] = [];
+  if (person.emptied === 'maybe' && row.state !== 'active')
+    person.emptied = row.state === 'erased' ? 'erased' : 'purged';
+  else if (person.emptied === 'maybe') person.emptied = 'no';
+  if (person.emptied !== 'no') {
+    if (row.state !== person.emptied)
+      found.push(`I4 a contact that was ${person.emptied} is ${row.state} in the record`);
+    if (row.familyName !== null || row.email !== null) found.push('I4 an emptied contact still has data in the record');
+    return found;
+  }
+  if (row.familyName === person.familyName || person.maybeNames.includes(row.familyName ?? '')) {
+    person.familyName = row.familyName ?? '';
+    person.maybeNames = [];
+  } else found.push('I1 an accepted correction is not in the record');
+  if (people.city !== null && !people.city.certain && row.city !== null)
+    people.city = { value: row.city, certain: false };
+  return found;
+}
+
+function vendorOf(person: Person, row: Row, vendor: Vendor, held: Held[], mayReceive: boolean): string[] {
+  const found: string[] = [];
+  const mine = held.filter((h) => h.text.includes(`"${person.email}"`));
+  if (person.emptied === 'erased') {
+    if (mine.length > 0) found.push(`I4 ${vendor} still holds an erased person`);
+    return found;
+  }
+  const present = mine.filter((h) => !h.archived);
+  if (person.emptied === 'purged') {
+    if (present.length > 0) found.push(`I4 ${vendor} still shows a purged person`);
+    return found;
+  }
+  if (present.length > 1) found.push(`I6 ${vendor} holds ${row.id} ${present.length} times`);
+  const [one] = present;
+  const belongs = vendor !== 'mailchimp' || mayReceive;
+  if (one === undefined) {
+    if (belongs) found.push(`I8 ${vendor} does not hold ${row.id}, who belongs there`);
+    return found;
+  }
+  if (one.familyName !== row.familyName) found.push(`I2 ${vendor} holds another name of ${row.id} than the record`);
+  if (vendor === 'hubspot' && (one.city ?? '') !== (row.city ?? ''))
+    found.push('I2 hubspot holds another city than the record');
+  if (!mayReceive && one.subscribed === true)
+    found.push(`I3 ${vendor} may write to one who withdrew or never consented`);
+  if (person.withdrawn && one.subscribed === true) found.push(`I3 ${vendor} undid a withdrawal`);
+  return found;
+}
+
+/** Named problems, by system and code: a fault may leave one, and says so. */
+async function problemsOf({ db }: Installation): Promise<{ system: string; code: string; n: number }[]> {
+  return rows(
+    db,
+    `select system, coalesce(data_code, consent_code, data_outcome) as code, count(*)::integer as n from deliveries
+     where data_outcome in ('rejected', 'refused', 'ambiguous', 'not_supported', 'unclassified', 'mismatch', 'suppressed')
+        or consent_outcome in ('rejected', 'refused', 'ambiguous', 'not_supported', 'unclassified', 'mismatch', 'suppressed')
+     group by 1, 2`,
+  );
+}
+
+/** @returns how many systems had problems to try again */
+export async function retryProblems(installation: Installation): Promise<number> {
+  const systems = new Set((await problemsOf(installation)).map((p) => p.system));
+  for (const system of systems) await installation.call('POST', `/v1/systems/${system}/retry`, {});
+  return systems.size;
+}
+
+async function ledgerOf(installation: Installation): Promise<string[]> {
+  const { db } = installation;
+  const found: string[] = [];
+  for (const { system, code, n } of await problemsOf(installation))
+    found.push(`I8 ${n} deliveries of ${system} are problems: ${code}`);
+  const silent = await rows<{ n: number }>(
+    db,
+    `select count(*)::integer as n from deliveries d where d.presence = 'present' and not exists (
+       select 1 from audit a where a.contact_id = d.contact_id and a.system = d.system and a.kind = 'delivery.verified')`,
+  );
+  if ((silent[0]?.n ?? 0) > 0) found.push(`I5 ${silent[0]?.n} deliveries count as read back without an audit entry`);
+  while ((await sealAudit(db)) > 0);
+  const verdict = await verifyAudit(db);
+  if (verdict.problem !== null) found.push(`I5 the audit log does not verify: ${verdict.problem.kind}`);
+  const versions = await rows<{ n: number }>(
+    db,
+    `select count(*)::integer as n from contacts c where c.version <> (
+       select count(*) from audit a where a.contact_id = c.id and a.kind like 'contact.%' and a.version is not null)`,
+  );
+  if ((versions[0]?.n ?? 0) > 0) found.push(`I5 ${versions[0]?.n} contacts have versions without an audit entry`);
+  return found;
+}
+
+/** What the ledger and the audit log say of the contacts that a violation names. */
+export async function background({ db }: Installation, found: readonly string[]): Promise<string[]> {
+  const ids = found.flatMap((text) => /[0-9a-f-]{36}/.exec(text) ?? []);
+  const told = await rows<{ text: string }>(
+    db,
+    `select d.contact_id || ' ' || d.system || ': wanted ' || d.wanted || ' settled ' || d.settled || ' ' || coalesce(d.presence, '-') || ' '
+       || coalesce(d.data_outcome, '-') || '/' || coalesce(d.consent_outcome, '-') || ' version ' || coalesce(d.contact_version::text, '-')
+       || ' of ' || c.version || ', ids ' || (select count(*) from external_ids e where e.contact_id = d.contact_id and e.system = d.system and not e.former)
+       || '; ' || coalesce((select string_agg(a.kind || ' ' || coalesce(a.detail ->> 'data', '') || ' ' || coalesce(a.detail ->> 'dataCode', ''), ', ' order by a.id)
+          from audit a where a.contact_id = d.contact_id and (a.system = d.system or a.system is null)), '') as text
+     from deliveries d join contacts c on c.id = d.contact_id where d.contact_id = any (?::uuid[]) order by 1`,
+    [ids],
+  );
+  return told.map((t) => t.text);
+}
+
+/** Opens lanes that paused themselves, as an operator would. @returns how many were closed */
+export async function openPaused(installation: Installation): Promise<number> {
+  const paused = await rows<{ name: string }>(installation.db, `select name from systems where state = 'paused'`);
+  for (const { name } of paused) await installation.call('POST', `/v1/systems/${name}/resume`, {});
+  return paused.length;
+}
+
+/** True when every lane is open and nothing is due, called or to be looked at. */
+export async function isQuiet(installation: Installation): Promise<boolean> {
+  const { db } = installation;
+  const paused = await openPaused(installation);
+  const [open] = await rows<{ n: number }>(
+    db,
+    `select ((select count(*) from deliveries where wanted > settled) + (select count(*) from calls)
+       + (select count(*) from remarks) + (select count(*) from late_outcomes)
+       + (select count(*) from cases where state in ('approved', 'erasing')))::integer as n`,
+  );
+  return paused === 0 && open?.n === 0;
+}
