@@ -103,7 +103,7 @@ export function createVendor(host: Host): Vendor {
     isRead: ({ method }) => method === 'GET',
     snapshot: () => state.snapshot(),
     restore(saved) {
-      state = State.from(saved as ReturnType<State['snapshot']>);
+      state = State.from(saved as ReturnType<State['snapshot']>, state);
     },
     reset() {
       state = new State();

@@ -109,17 +109,22 @@ export class Audience {
     };
   }
 
-  static from(saved: SavedAudience): Audience {
+  /** @param given numbers up to this one were given out: a real vendor never gives one again, whatever came of it */
+  static from(saved: SavedAudience, given: number): Audience {
     const audience = new Audience(saved.id);
     audience.mergeFields = saved.mergeFields;
     audience.forgotten = new Set(saved.forgotten);
     for (const member of saved.members) audience.insert(member);
-    audience.#lastNumber = saved.lastNumber;
+    audience.#lastNumber = Math.max(saved.lastNumber, given);
     return audience;
   }
 
   get size(): number {
     return this.#members.size;
+  }
+
+  get lastNumber(): number {
+    return this.#lastNumber;
   }
 
   /** A number and an opaque id that no member of this audience had before. */
@@ -212,9 +217,13 @@ export class State {
     return [...this.#audiences.values()].map((audience) => audience.snapshot());
   }
 
-  static from(saved: SavedAudience[]): State {
+  static from(saved: SavedAudience[], before?: State): State {
     const state = new State();
-    for (const audience of saved) state.#audiences.set(audience.id, Audience.from(audience));
+    for (const audience of saved) {
+      const known = before === undefined ? undefined : before.#audiences.get(audience.id);
+      const given = known?.lastNumber ?? 0;
+      state.#audiences.set(audience.id, Audience.from(audience, given));
+    }
     return state;
   }
 
