@@ -57,6 +57,7 @@ async function run(bench: Bench): Promise<Figures> {
   return {
     limit_share: of((w) => rounded(limitShare(w.vendor, before[w.vendor]!, w.use, w.busyMs))),
     caused_429: windows.reduce((sum, w) => sum + w.use.limited - before[w.vendor]!.limited, 0),
+    caused_429_at: of((w) => w.use.limited - before[w.vendor]!.limited),
     under_limits_per_second: of((w) => ({ ours: rounded(w.done / (w.busyMs / 1000)) })),
     limit_window_s: of((w) => rounded(w.busyMs / 1000)),
     ...urgent,
