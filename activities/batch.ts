@@ -24,6 +24,7 @@ import type { Deps, SystemRuntime } from './deps.ts';
 import { openGate } from './gate.ts';
 import type { EngineGate } from './gate.ts';
 import { compareReading, judge, settledWithoutCall, stricterPurposes } from './judging.ts';
+import { giveWay, goFirst } from './precedence.ts';
 import { idsFor, itemFor, planOne } from './planning.ts';
 import type { Planned } from './planning.ts';
 import { recordWithdrawals } from './withdrawals.ts';
@@ -77,15 +78,24 @@ export async function runBatch(
     longestWaitMs: 20_000,
     onCall: context.onCall,
   });
+  const attempt = async (): Promise<BatchReport> => run(context, gate, due, callClass === 'bulk' ? giveWay : goOn);
   try {
-    return await run(context, gate, due);
+    return await (callClass === 'urgent' ? goFirst(attempt) : attempt());
   } finally {
     await gate.refund();
   }
 }
 
-async function run(context: BatchContext, gate: EngineGate, due: Due[]): Promise<BatchReport> {
+const goOn = (): Promise<void> => Promise.resolve();
+
+async function run(
+  context: BatchContext,
+  gate: EngineGate,
+  due: Due[],
+  betweenSteps: () => Promise<void>,
+): Promise<BatchReport> {
   const { deps, runtime, token } = context;
+  await betweenSteps();
   if (context.expectsCalls) await gate.prepay();
   let planned = await plan(context, due);
   if (!context.expectsCalls && planned.work.length > 0) {
@@ -111,6 +121,7 @@ async function run(context: BatchContext, gate: EngineGate, due: Due[]): Promise
     return report;
   }
   const callId = randomUUID();
+  await betweenSteps();
   await openCall(
     deps.db,
     callId,
@@ -118,7 +129,7 @@ async function run(context: BatchContext, gate: EngineGate, due: Due[]): Promise
     token,
     called.map((w) => w.planned.loaded.contact.id),
   );
-  const recorded = await deliverAndVerify(context, gate, called);
+  const recorded = await deliverAndVerify(context, gate, called, betweenSteps);
   report.late = await recordBatch(deps.db, runtime.name, token, callId, [...settled, ...recorded.results]);
   const gone = recorded.results.flatMap((r, at) =>
     r.settled && r.verified?.presence === 'gone' ? (called[at]?.item.externalIds ?? []) : [],
@@ -245,6 +256,7 @@ async function deliverAndVerify(
   context: BatchContext,
   gate: EngineGate,
   work: Work[],
+  betweenSteps: () => Promise<void>,
 ): Promise<{ results: Recorded[]; outcomes: ItemResult[] }> {
   const { runtime } = context;
   const readings = new Map<Work, Reading>();
@@ -286,7 +298,9 @@ async function deliverAndVerify(
       const answer = answers[at];
       if (answer !== undefined) outcomes.set(one, answer);
     }
+    await betweenSteps();
     await verifyAll(context, gate, toDeliver, outcomes, readings);
+    await betweenSteps();
   }
 
   const results: Recorded[] = [];

@@ -6,6 +6,8 @@ import { GateClosed } from '../connectors/kit/connector.ts';
 import { endCalls, observeLimits, refundCall, takeCall } from '../store/budgets.ts';
 import type { CallClass } from '../store/budgets.ts';
 import type { Db } from '../store/db.ts';
+import { standingBack } from './precedence.ts';
+import type { Waiting } from './precedence.ts';
 
 export interface GateOptions {
   db: Db;
@@ -192,11 +194,13 @@ export function openGate(options: GateOptions): EngineGate {
     }
   }
 
+  const waiting: Waiting = options.callClass === 'urgent' ? standingBack() : async (wait) => wait();
+
   return {
     concurrency: Math.max(1, options.concurrency - 1),
     async prepay() {
       const started = performance.now();
-      prepaid ??= await acquire(options.closing);
+      prepaid ??= await waiting(async () => acquire(options.closing));
       return performance.now() - started;
     },
     async refund() {
@@ -209,10 +213,10 @@ export function openGate(options: GateOptions): EngineGate {
     async call(name, fn) {
       let slot = prepaid;
       prepaid = null;
-      slot ??= await acquire(options.stopsBetweenCalls === true ? options.closing : NEVER);
+      slot ??= await waiting(async () => acquire(options.stopsBetweenCalls === true ? options.closing : NEVER));
       options.onCall?.(name);
       try {
-        return await fn(AbortSignal.timeout(callTimeoutMs));
+        return await waiting(async () => fn(AbortSignal.timeout(callTimeoutMs)));
       } finally {
         local.free();
         shared.end(slot);
