@@ -21,6 +21,8 @@ interface Work {
   wish: Wish;
   /** Contact ids that may still be there, newest first. */
   ids: string[];
+  /** Ids under which nobody was found: of a write that never took effect, or of a record that has left. */
+  gone: Set<string>;
   /** What was last read or answered. */
   member: Member | undefined;
 }
@@ -41,10 +43,13 @@ export async function saveOne(session: Session, item: Item, gate: Gate): Promise
   if (key === null) return withoutAddress(session, item, gate, wish);
 
   let found: Member | undefined;
+  const gone = new Set<string>();
   if (item.lookFirst) {
     const known = await byIds(session, item, gate);
     if (known.kind === 'outcome') return bothParts(session, item, known.outcome);
     [found] = known.members;
+    const here = new Set(known.members.map((member) => member.contact_id));
+    for (const id of item.externalIds) if (!here.has(id)) gone.add(id);
     if (found === undefined) {
       const others = await byAddresses(session, addressesOf(item), [], gate);
       if (others.kind === 'outcome') return bothParts(session, item, others.outcome);
@@ -52,7 +57,7 @@ export async function saveOne(session: Session, item: Item, gate: Gate): Promise
     }
   }
   const ids = found === undefined ? (item.lookFirst ? [] : [...item.externalIds]) : [found.contact_id];
-  const work: Work = { session, item, gate, key, wish, ids, member: found };
+  const work: Work = { session, item, gate, key, wish, ids, gone, member: found };
 
   let consent: Outcome = UNCHANGED;
   if (wish === 'unsubscribed') consent = take(work, await restrict(work));
@@ -61,7 +66,8 @@ export async function saveOne(session: Session, item: Item, gate: Gate): Promise
   if (wish === 'unsubscribed' && consent.kind === 'not_held') consent = await restrictNew(work, data);
   if (wish === 'subscribed') consent = take(work, await grant(work, data));
   const on = isOpen(data) ? null : await switchPermissions(work, 'on');
-  return resultOf(session, item, { data, consent: together([consent, off, on]) }, work.member);
+  const left = { ...item, externalIds: item.externalIds.filter((id) => !gone.has(id)) };
+  return resultOf(session, left, { data, consent: together([consent, off, on]) }, work.member);
 }
 
 /** Switches of the member that is there; one that was made just now has its data part's answer. */
@@ -135,6 +141,7 @@ async function saveData(work: Work): Promise<Step> {
   for (const id of ids) {
     const step = await update(work, id);
     if (step !== 'gone') return step;
+    work.gone.add(id);
   }
   work.ids = [];
   work.member = undefined;
@@ -248,7 +255,16 @@ async function withoutAddress(session: Session, item: Item, gate: Gate, wish: Wi
   if (found.kind === 'outcome') return bothParts(session, item, found.outcome);
   const [member] = found.members;
   if (member === undefined) return bothParts(session, item, NOT_HELD);
-  const work: Work = { session, item, gate, key: member.email_address, wish, ids: [member.contact_id], member };
+  const work: Work = {
+    session,
+    item,
+    gate,
+    key: member.email_address,
+    wish,
+    ids: [member.contact_id],
+    gone: new Set(),
+    member,
+  };
   const consent = wish === 'unsubscribed' ? take(work, await restrict(work)) : UNCHANGED;
   const data: Outcome = { kind: 'rejected', code: 'address_missing', field: 'email_address' };
   return resultOf(session, item, { data, consent }, work.member);
