@@ -5,6 +5,7 @@ import { CommandProblem, EXIT } from './exit-codes.ts';
 
 const GROUPS: Record<string, () => Promise<(program: Command) => void>> = {
   'worker api migrate sandbox config key': async () => (await import('./commands/roles.ts')).addRoles,
+  db: async () => (await import('./commands/db.ts')).addDb,
   status: async () => (await import('./commands/status.ts')).addStatus,
   contact: async () => (await import('./commands/contact.ts')).addContact,
   consent: async () => (await import('./commands/consent.ts')).addConsent,
@@ -53,6 +54,12 @@ function explain(error: unknown): { text: string; code: number } {
   if (code === '28P01' || code === '28000')
     return { text: 'The database refuses the sign-in of DATABASE_URL.', code: EXIT.unavailable };
   if (code === '3D000') return { text: 'The database of DATABASE_URL does not exist.', code: EXIT.unavailable };
+  if (code === '42501') {
+    return {
+      text: `The account of DATABASE_URL may not do this (${error.message.replace(/^.* - /s, '')}). Use the one for it: see docs/security.md, Accounts.`,
+      code: EXIT.refused,
+    };
+  }
   if (code === '22P02') return { text: 'That is no id.', code: EXIT.usage };
   if (code === 'EADDRINUSE')
     return { text: 'The port is in use. Choose another one (PLUMBLINE_PORT_API).', code: EXIT.unavailable };

@@ -11,6 +11,7 @@ import { openDb } from '../store/db.ts';
 import type { Db } from '../store/db.ts';
 import { createKey, revokeKey } from '../store/api-keys.ts';
 import { migrate } from '../store/migrate.ts';
+import { ensureAccounts } from './accounts.ts';
 import { startChild } from './child.ts';
 import { demonstrate, importExamples, isDemonstrated, noteDemonstrated } from './demo.ts';
 import type { Place } from './demo.ts';
@@ -118,7 +119,7 @@ async function bringUp(
   const key = ownSecret(dataDir, 'main.key', () => randomBytes(32).toString('base64'));
   const db = openDb({ url: databaseUrl, poolMax: 4, applicationName: 'plumbline-start' });
   try {
-    const ran = await migrate(db);
+    const ran = await migrate(db, say);
     say(ran.length > 0 ? `Schema: ${ran.length} migrations ran.` : 'Schema: up to date.');
     const env: Record<string, string> = {
       DATABASE_URL: databaseUrl,
@@ -135,8 +136,21 @@ async function bringUp(
     // For the command line on this machine.
     writeFileSync(join(dataDir, LOCAL_ENVIRONMENT_FILE), JSON.stringify(env, null, 2), { mode: 0o600 });
     const apiKey = await demoKey(db, dataDir);
-    await bringRole(supervisor, dataDir, 'worker', env, { line: /worker ready/ });
-    await bringRole(supervisor, dataDir, 'api', env, { url: `http://127.0.0.1:${ports.api}/ready` });
+    // The commands of this machine go on as the owner; who brings a database gives the accounts too (docs/security.md).
+    const accounts =
+      outsideDatabase === undefined
+        ? await ensureAccounts(db, databaseUrl, (name) =>
+            ownSecret(dataDir, name, () => randomBytes(24).toString('hex')),
+          )
+        : { worker: databaseUrl, api: databaseUrl };
+    await bringRole(supervisor, dataDir, 'worker', { ...env, DATABASE_URL: accounts.worker }, { line: /worker ready/ });
+    await bringRole(
+      supervisor,
+      dataDir,
+      'api',
+      { ...env, DATABASE_URL: accounts.api },
+      { url: `http://127.0.0.1:${ports.api}/ready` },
+    );
     say('Worker and API: ready.');
     return {
       db,

@@ -2,6 +2,7 @@
 import type { Knex } from 'knex';
 import { SCHEMA, row } from './db.ts';
 import type { Db } from './db.ts';
+import { applyRoles } from './roles.ts';
 import * as m0001 from './migrations/0001_contacts.ts';
 import * as m0002 from './migrations/0002_ledger.ts';
 import * as m0003 from './migrations/0003_audit.ts';
@@ -53,10 +54,15 @@ async function underLock<T>(db: Db, fn: () => Promise<T>): Promise<T> {
   });
 }
 
-/** Brings the schema up to date. Returns the names of the migrations that ran. The pool needs two connections. */
-export async function migrate(db: Db): Promise<string[]> {
+/**
+ * Brings the schema up to date, and the rights in it. Returns the names of the migrations that ran. The pool needs two connections.
+ * @param notice hears, as a sentence, what this account may not do
+ */
+export async function migrate(db: Db, notice: (sentence: string) => void = () => {}): Promise<string[]> {
   return underLock(db, async () => {
     const [, names] = (await db.migrate.latest(config)) as [number, string[]];
+    const refused = await applyRoles(db);
+    if (refused !== null) notice(refused);
     return names;
   });
 }

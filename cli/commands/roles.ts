@@ -44,7 +44,7 @@ export function addRoles(program: Command): void {
       }
       const { db } = await openDatabase('migrate');
       try {
-        const ran = options.down === true ? await migrateDown(db) : await migrate(db);
+        const ran = options.down === true ? await migrateDown(db) : await migrate(db, print);
         print(
           ran.length === 0
             ? 'The schema is up to date.'

@@ -13,6 +13,7 @@ import type { Db } from '../../store/db.ts';
 import { keyringFrom } from '../../store/keyring.ts';
 import type { Keyring } from '../../store/keyring.ts';
 import { migrate } from '../../store/migrate.ts';
+import { accountUrl } from '../rig/accounts.ts';
 import { createDatabase } from '../rig/database.ts';
 
 const template = {
@@ -109,7 +110,13 @@ export async function apiRig(): Promise<ApiRig> {
       },
     }),
   );
-  const api = buildApi({ db, keyring, config: CONFIG, operations, log });
+  // As in real life: the doors have an account that may do their work and no other.
+  const doorsDb = openDb({
+    url: await accountUrl(db, database.url, 'api'),
+    applicationName: 'api-test-doors',
+    poolMax: 10,
+  });
+  const api = buildApi({ db: doorsDb, keyring, config: CONFIG, operations, log });
   await api.ready();
   const keys = Object.fromEntries(
     await Promise.all(ROLES.map(async (role) => [role, await createKey(db, { name: `test-${role}`, role })] as const)),
@@ -144,6 +151,7 @@ export async function apiRig(): Promise<ApiRig> {
     },
     async close() {
       await api.close();
+      await doorsDb.destroy();
       await db.destroy();
       await database.drop();
     },

@@ -9,12 +9,16 @@ import { EXIT } from '../../cli/exit-codes.ts';
 import { openDb, rows } from '../../store/db.ts';
 import type { Db } from '../../store/db.ts';
 import { sealAudit, verifyAudit } from '../../store/audit.ts';
+import { accountUrl } from '../rig/accounts.ts';
 import { createDatabase } from '../rig/database.ts';
 
 const ROOT = resolve(import.meta.dirname, '..', '..');
 const folder = mkdtempSync(join(tmpdir(), 'plumbline-cli-'));
 let env: Record<string, string>;
 let db: Db;
+/** Environments of other accounts than that of the doors. */
+let asOwner: { DATABASE_URL: string };
+let asWorker: { DATABASE_URL: string };
 
 beforeAll(async () => {
   const database = await createDatabase();
@@ -97,6 +101,10 @@ test('without a schema it says what to run; migrate runs it once', async () => {
   expect((await plumbline(['migrate'])).out).toContain('up to date');
   const down = await plumbline(['migrate', '--down']);
   expect(down.code).toBe(EXIT.usage);
+  // From here on as in real life: most commands have the account of the doors.
+  asOwner = { DATABASE_URL: env['DATABASE_URL'] ?? '' };
+  asWorker = { DATABASE_URL: await accountUrl(db, asOwner.DATABASE_URL, 'worker') };
+  env['DATABASE_URL'] = await accountUrl(db, asOwner.DATABASE_URL, 'api');
 });
 
 test('an unreachable database is a sentence', async () => {
@@ -140,7 +148,7 @@ test('contact find takes the address from standard input, and show gives the who
   const found = await plumbline(['contact', 'find', '--json'], 'ADA.lovelace@Example.com\n');
   const [person] = JSON.parse(found.out) as { id: string }[];
   expect(person).toBeDefined();
-  const shown = await plumbline(['contact', 'show', person?.id ?? '', '--all', '--json']);
+  const shown = await plumbline(['contact', 'show', person?.id ?? '', '--all', '--json'], '', asWorker);
   const file = JSON.parse(shown.out) as Record<string, unknown>;
   expect(Object.keys(file)).toEqual(
     expect.arrayContaining([
@@ -188,11 +196,14 @@ test('a hold, an erasure request, the list by deadline; a refusal needs a ground
 }, 90_000);
 
 test('keys are shown once, listed, revoked', async () => {
-  const made = await plumbline(['key', 'create', '--name', 'crm-import', '--role', 'writer']);
+  const refused = await plumbline(['key', 'create', '--name', 'crm-import', '--role', 'writer']);
+  expect(refused).toMatchObject({ code: EXIT.refused, err: expect.stringContaining('api_keys') as string });
+  expectPlain(refused);
+  const made = await plumbline(['key', 'create', '--name', 'crm-import', '--role', 'writer'], '', asOwner);
   expect(made.out).toMatch(/^pk_/u);
   expect((await plumbline(['key', 'list'])).out).toContain('crm-import');
   expect((await plumbline(['key', 'list'])).out).not.toContain(made.out.trim());
-  expect((await plumbline(['key', 'revoke', 'crm-import'])).code).toBe(EXIT.ok);
+  expect((await plumbline(['key', 'revoke', 'crm-import'], '', asOwner)).code).toBe(EXIT.ok);
   expect((await plumbline(['key', 'create', '--name', 'x', '--role', 'king'])).code).toBe(EXIT.usage);
 });
 

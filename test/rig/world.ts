@@ -1,6 +1,6 @@
 /**
  * A whole installation for one test file: database, namespace, three sandboxes that hold other people's records, API, and
- * workers as processes of their own that can be killed. Everything is asked through public doors; the vendors are asked themselves.
+ * workers as processes of their own that can be killed, each with an account of its own group in the database. Everything is asked through public doors; the vendors are asked themselves.
  */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
@@ -27,6 +27,7 @@ import { keyringFrom } from '../../store/keyring.ts';
 import type { Keyring } from '../../store/keyring.ts';
 import { migrate } from '../../store/migrate.ts';
 import { createOperations } from '../../temporal/operations.ts';
+import { accountUrl } from './accounts.ts';
 import { createDatabase } from './database.ts';
 import { createNamespace } from './temporal.ts';
 
@@ -127,9 +128,11 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   // JSON is YAML.
   writeFileSync(configFile, JSON.stringify(wanted));
   const secret = randomBytes(32);
+  const db = openDb({ url: databaseUrl, poolMax: 6, applicationName: 'plumbline-test' });
+  await migrate(db);
   const env: Record<string, string> = {
     ...SECRETS,
-    DATABASE_URL: databaseUrl,
+    DATABASE_URL: await accountUrl(db, databaseUrl, 'worker'),
     TEMPORAL_ADDRESS: namespace.address,
     TEMPORAL_NAMESPACE: namespace.namespace,
     PLUMBLINE_CONFIG: configFile,
@@ -137,14 +140,17 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   };
   for (const vendor of Object.keys(SYSTEM) as Vendor[]) env[baseUrlVariable(SYSTEM[vendor])] = sandboxes[vendor].url;
 
-  const db = openDb({ url: databaseUrl, poolMax: 6, applicationName: 'plumbline-test' });
-  await migrate(db);
   const config = await loadConfig(configFile, env);
   const keyring = keyringFrom(secret);
   const connection = await Connection.connect({ address: namespace.address });
   const temporal = new Client({ connection, namespace: namespace.namespace });
-  const operations = createOperations({ db, client: temporal, namespace: namespace.namespace, uiUrl: null });
-  const api = buildApi({ db, keyring, config, operations, log: pino({ level: 'silent' }) });
+  const apiDb = openDb({
+    url: await accountUrl(db, databaseUrl, 'api'),
+    poolMax: 6,
+    applicationName: 'plumbline-test-api',
+  });
+  const operations = createOperations({ db: apiDb, client: temporal, namespace: namespace.namespace, uiUrl: null });
+  const api = buildApi({ db: apiDb, keyring, config, operations, log: pino({ level: 'silent' }) });
   const key = await createKey(db, { name: 'test', role: 'admin', expiresAt: null });
   const logFile = join(folder, 'workers.log');
   writeFileSync(logFile, '');
@@ -181,6 +187,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       await Promise.all([...workers].map((w) => w.kill9()));
       await api.close();
       await connection.close();
+      await apiDb.destroy();
       await db.destroy();
       await Promise.all(Object.values(sandboxes).map((s) => s.close()));
       rmSync(folder, { recursive: true, force: true });
