@@ -150,6 +150,7 @@ export async function buildSystem(
     connector: module.create({
       system: name,
       ...(system.baseUrl === null ? {} : { baseUrl: system.baseUrl }),
+      privateAddresses: system.privateAddresses,
       settings: system.settings,
       secret: secretReader(config, name),
       fields: rules.fields.map(({ target, kind }) => ({ target, kind })),

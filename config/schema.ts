@@ -59,6 +59,7 @@ export const systemSchema = z.strictObject({
   connector: slug,
   account: slug.optional(),
   baseUrl: baseUrl.optional(),
+  privateAddresses: z.boolean({ error: 'true or false' }).default(false),
   credentials: z.record(z.string(), secretRef).prefault({}),
   limits: z
     .strictObject({

@@ -174,6 +174,7 @@ function resolved(
     connector: input.connector,
     account: input.account ?? name,
     baseUrl: input.baseUrl?.replace(/\/+$/, '') ?? null,
+    privateAddresses: input.privateAddresses,
     credentials: input.credentials,
     limits: limitsOf(input.limits, module.limits),
     settings,

@@ -22,6 +22,8 @@ export interface SystemConfig {
   account: string;
   /** Without trailing slash; null means the vendor's own. */
   baseUrl: string | null;
+  /** Its name may lead to addresses inside a network. */
+  privateAddresses: boolean;
   credentials: Record<string, SecretRef>;
   /** The vendor's limits as far as the file does not say otherwise. */
   limits: AccountLimits;

@@ -1,6 +1,10 @@
 /** What a person can do about a problem, by its code; else by its kind. */
 
 const BY_CODE: Record<string, string> = {
+  address_refused:
+    'The host is not one of this system, or its name leads inside a network: see baseUrl and privateAddresses of the system.',
+  certificate_refused:
+    'The vendor’s certificate does not stand: find out who answers there, and whether this machine’s clock is right.',
   email_invalid: 'Correct the address in the record.',
   address_taken: 'Another record at the vendor has this address: merge them there, or correct the address, then retry.',
   no_such_property:

@@ -1,11 +1,12 @@
 /** One call of the SDK: token, gate, time limit, and what its answer means. */
 import { Client } from '@hubspot/api-client';
 import type { Gate } from '../kit/connector.ts';
+import { createOutbound } from '../kit/outbound.ts';
 import { faultOf } from './faults.ts';
 import type { Effect, Failure, Fault } from './faults.ts';
 import { limitReading } from './limits.ts';
 import type { Headers } from './limits.ts';
-import { createAgent, underControl } from './transport.ts';
+import { underControl } from './transport.ts';
 
 export type Called<T> = { kind: 'ok'; value: T; status: number } | (Fault & { failure?: Failure });
 
@@ -36,16 +37,22 @@ export function createHubSpot(setup: {
   token: () => Promise<string>;
   timeoutMs: number;
   concurrency: number;
+  privateAddresses: boolean;
 }): HubSpot {
   const basePath = setup.baseUrl ?? OWN;
-  const agent = createAgent(basePath, setup.concurrency, setup.timeoutMs);
+  const outbound = createOutbound({
+    urls: [basePath],
+    privateAddresses: setup.privateAddresses,
+    maxSockets: setup.concurrency,
+    timeoutMs: setup.timeoutMs,
+  });
   let made: { token: string; client: Client } | null = null;
 
   async function clientNow(): Promise<Client> {
     const token = await setup.token();
     // No retries and no limiter: both would be process-wide, and the engine has its own.
     if (made?.token !== token) {
-      made = { token, client: new Client({ accessToken: token, basePath, httpAgent: agent }) };
+      made = { token, client: new Client({ accessToken: token, basePath, httpAgent: outbound.agent(basePath) }) };
     }
     return made.client;
   }
@@ -61,7 +68,7 @@ export function createHubSpot(setup: {
     const answer = await gate.call(name, async (signal): Promise<{ value: T; status: number } | Failure> => {
       let failure: Failure;
       try {
-        const { status, headers, data } = await underControl(signal, () => run(client));
+        const { status, headers, data } = await underControl(outbound, signal, () => run(client));
         gate.observe(limitReading(status, headers, data));
         const value = status < 300 ? read(data) : undefined;
         if (value !== undefined) return { value, status };
@@ -104,7 +111,7 @@ export function createHubSpot(setup: {
         },
         read,
       ),
-    close: () => agent.destroy(),
+    close: () => outbound.close(),
   };
 }
 

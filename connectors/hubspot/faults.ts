@@ -4,6 +4,7 @@
  */
 import type { Outcome } from '../../domain/outcome.ts';
 import { masked } from '../kit/mask.ts';
+import { neverSent } from '../kit/outbound.ts';
 import { pauseMs } from './limits.ts';
 import type { Headers } from './limits.ts';
 
@@ -32,16 +33,15 @@ export interface VendorError {
   errors?: { message?: string; code?: string; in?: string; context?: Record<string, unknown> }[];
 }
 
-/** Connections that were never made: nothing was sent. */
-const NEVER_SENT = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH']);
-
 export function faultOf(failure: Failure, effect: Effect): Fault {
   const { status, headers } = failure;
   const body = errorOf(failure.body);
   const open = (code: string): Fault =>
     outcome(effect === 'write' ? { kind: 'unknown', code } : { kind: 'retry', code });
-  if (status === 0)
-    return NEVER_SENT.has(failure.code) ? outcome({ kind: 'retry', code: 'unreachable' }) : open('no_answer');
+  if (status === 0) {
+    const never = neverSent(failure.code);
+    return never === undefined ? open('no_answer') : outcome({ kind: 'retry', code: never });
+  }
   if (status < 300) return open('unreadable_answer');
   if (status < 400) return outcome({ kind: 'retry', code: 'redirected' });
   if (status === 401) return outcome({ kind: 'unauthorised', code: 'token_refused' });

@@ -32,6 +32,7 @@ export function create(setup: ConnectorSetup): Connector {
       token: () => setup.secret('token'),
       timeoutMs: setup.callTimeoutMs,
       concurrency: limits.concurrency,
+      privateAddresses: setup.privateAddresses ?? false,
     }),
     mapped: {
       targets: setup.fields.map((f) => f.target),

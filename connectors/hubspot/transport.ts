@@ -1,47 +1,36 @@
 /**
- * What the official SDK does not offer: a time-out, keep-alive, no redirects. Typed calls go through an agent; `apiRequest` uses the
- * global fetch, which is told so only inside `underControl`.
+ * What the official SDK does not offer: an end by signal, and one way out. Typed calls go through the agent that it is given;
+ * `apiRequest` uses the global fetch, which is led through the same agent inside `underControl`.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import http from 'node:http';
-import https from 'node:https';
-import type { Duplex } from 'node:stream';
+import { CallEnded } from '../kit/outbound.ts';
+import type { Outbound } from '../kit/outbound.ts';
+import { send } from '../kit/request.ts';
 
-const control = new AsyncLocalStorage<AbortSignal>();
+const control = new AsyncLocalStorage<{ outbound: Outbound; signal: AbortSignal }>();
 const plainFetch = globalThis.fetch;
 globalThis.fetch = function fetchUnderControl(...args: Parameters<typeof fetch>): Promise<Response> {
-  const signal = control.getStore();
-  if (signal === undefined) return plainFetch(...args);
+  const own = control.getStore();
+  if (own === undefined) return plainFetch(...args);
   const [input, init] = args;
-  // The credentials and the addresses would go along with a redirect.
-  return plainFetch(input, { ...init, redirect: 'manual', signal });
+  const { method, headers, body } = init ?? {};
+  // The SDK gives texts; anything else would be news.
+  if (
+    (typeof input !== 'string' && !(input instanceof URL)) ||
+    (typeof body !== 'string' && body !== undefined && body !== null)
+  ) {
+    return Promise.reject(new TypeError('the SDK made a request of an unknown form'));
+  }
+  return send(own.outbound, String(input), {
+    method: method ?? 'GET',
+    headers: Object.fromEntries(new Headers(headers)),
+    signal: own.signal,
+    ...(typeof body === 'string' ? { body } : {}),
+  });
 };
 
-/** The call was ended by its signal; the vendor may have done it. */
-export class CallEnded extends Error {
-  readonly code = 'ECONNABORTED';
-}
-
-type Callback = (error: Error | null, stream: Duplex) => void;
-
-/** An agent whose sockets end when nothing moves for the time limit of a call. */
-export function createAgent(baseUrl: string, maxSockets: number, timeoutMs: number): http.Agent {
-  const Base = baseUrl.startsWith('http:') ? http.Agent : https.Agent;
-  class TimedAgent extends Base {
-    override createConnection(options: http.ClientRequestArgs, callback?: Callback): Duplex | null | undefined {
-      const socket = super.createConnection(options, callback);
-      if (socket !== null && socket !== undefined && 'setTimeout' in socket) {
-        const timed = socket as Duplex & { setTimeout(ms: number, then: () => void): void };
-        timed.setTimeout(timeoutMs, () => timed.destroy(new CallEnded()));
-      }
-      return socket;
-    }
-  }
-  return new TimedAgent({ keepAlive: true, maxSockets });
-}
-
 /** Runs one call of the SDK; rejects with `CallEnded` at the signal. */
-export async function underControl<T>(signal: AbortSignal, run: () => Promise<T>): Promise<T> {
+export async function underControl<T>(outbound: Outbound, signal: AbortSignal, run: () => Promise<T>): Promise<T> {
   let end = (): void => undefined;
   const ended = new Promise<never>((_resolve, reject) => {
     end = () => reject(new CallEnded());
@@ -49,7 +38,7 @@ export async function underControl<T>(signal: AbortSignal, run: () => Promise<T>
   signal.addEventListener('abort', end, { once: true });
   try {
     if (signal.aborted) end();
-    return await Promise.race([control.run(signal, run), ended]);
+    return await Promise.race([control.run({ outbound, signal }, run), ended]);
   } finally {
     signal.removeEventListener('abort', end);
   }

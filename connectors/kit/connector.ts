@@ -189,6 +189,8 @@ export interface ConnectorSetup {
   system: string;
   /** Base URL of the vendor or of a sandbox, without a trailing slash; undefined means the vendor's own. */
   baseUrl?: string;
+  /** True where the base URL may lead inside a network; addresses given as numbers and `localhost` may anyhow. */
+  privateAddresses?: boolean;
   /** Connector-specific settings of the configuration, validated by the connector's own zod schema (`settingsSchema`). */
   settings: Record<string, unknown>;
   /** Named secrets (`token`, `apiKey`, `clientId`, `clientSecret`, `refreshToken`). */

@@ -2,11 +2,12 @@
 import type { Outcome } from '../../domain/outcome.ts';
 import { ConnectorStop } from '../kit/connector.ts';
 import type { Gate } from '../kit/connector.ts';
+import { createOutbound, SDK_FIRST_MS } from '../kit/outbound.ts';
 import { asObject, failureOf } from './answers.ts';
 import { faultOf, isProblem } from './faults.ts';
 import type { Effect, Failure } from './faults.ts';
 import { limitReading } from './limits.ts';
-import { createAgent, createSdk, underControl } from './transport.ts';
+import { createSdk, underControl } from './transport.ts';
 import type { Sdk, SdkAnswer } from './transport.ts';
 
 export interface ClientSetup {
@@ -17,6 +18,7 @@ export interface ClientSetup {
   apiKey: () => Promise<string>;
   timeoutMs: number;
   concurrency: number;
+  privateAddresses: boolean;
   skipMergeValidation: boolean;
 }
 
@@ -48,12 +50,21 @@ export interface Caller {
   close(): void;
 }
 
+const OWN_HOST = /^[a-z]{2,3}\d{1,3}\.api\.mailchimp\.com$/;
 const PROOF_LASTS_MS = 60_000;
 
 export function createCaller(setup: ClientSetup): Caller {
   const { list } = setup;
   const sdks = new Map<string, Sdk>();
-  const agent = createAgent(setup.basePath ?? 'https:', setup.concurrency);
+  const outbound = createOutbound({
+    urls: setup.basePath === undefined ? [] : [setup.basePath],
+    // Of which data centre, the key says; it may change with the key.
+    ...(setup.basePath === undefined ? { isHost: (host) => OWN_HOST.test(host) } : {}),
+    privateAddresses: setup.privateAddresses,
+    maxSockets: setup.concurrency,
+    timeoutMs: setup.timeoutMs + SDK_FIRST_MS,
+  });
+  const agent = outbound.agent(setup.basePath ?? 'https:');
   /** Until when an answer of the audience itself proves that a 404 means the member. */
   let listProvenUntilMs = 0;
 
@@ -115,7 +126,7 @@ export function createCaller(setup: ClientSetup): Caller {
     throw new ConnectorStop(outcomeOf(result));
   }
 
-  return { called, ofMember, hasList, close: () => agent.destroy() };
+  return { called, ofMember, hasList, close: () => outbound.close() };
 }
 
 const LIST_GONE: Outcome = { kind: 'unauthorised', code: 'list_not_found' };

@@ -4,6 +4,7 @@
  */
 import type { Outcome } from '../../domain/outcome.ts';
 import { masked } from '../kit/mask.ts';
+import { neverSent } from '../kit/outbound.ts';
 import { retryAfterMs } from './limits.ts';
 import type { Headers } from './limits.ts';
 
@@ -72,9 +73,6 @@ export const TABLE: readonly Row[] = [
   { status: 503, title: /compliance related/i, outcome: { kind: 'unauthorised', code: 'account_suspended' } },
 ];
 
-/** Connections that were never made: nothing was sent. */
-const NEVER_SENT = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH']);
-
 /** @param values what was sent: taken out of a message that no line of the table knows, before it is kept */
 export function faultOf(failure: Failure, effect: Effect, values: readonly string[] = []): Fault {
   const { status, headers } = failure;
@@ -84,7 +82,8 @@ export function faultOf(failure: Failure, effect: Effect, values: readonly strin
     outcome(effect === 'write' ? { kind: 'unknown', code } : { kind: 'retry', code });
 
   if (status === 0) {
-    return NEVER_SENT.has(failure.code) ? outcome({ kind: 'retry', code: 'unreachable' }) : open('no_answer');
+    const never = neverSent(failure.code);
+    return never === undefined ? open('no_answer') : outcome({ kind: 'retry', code: never });
   }
   if (status < 300) return open('unreadable_answer');
   if (status < 400) return outcome({ kind: 'retry', code: 'redirected' });

@@ -38,6 +38,7 @@ export function create(setup: ConnectorSetup): Connector {
     list: settings.list,
     apiKey: () => setup.secret('apiKey'),
     timeoutMs: setup.callTimeoutMs,
+    privateAddresses: setup.privateAddresses ?? false,
     concurrency: limits.concurrency,
     skipMergeValidation: settings.skipMergeValidation,
   });

@@ -3,9 +3,9 @@
  * hides it, so the one place to reach it is superagent's own hook; only calls made inside `underControl` are touched.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import http from 'node:http';
-import https from 'node:https';
+import type http from 'node:http';
 import { createRequire } from 'node:module';
+import { ANSWER_BYTES_MAX, CallEnded } from '../kit/outbound.ts';
 
 const require = createRequire(import.meta.url);
 const SDK = '@mailchimp/mailchimp_marketing/src/ApiClient.js';
@@ -49,9 +49,6 @@ interface SuperagentRequest {
   abort(): void;
 }
 
-/** An answer is held in memory whole; a page of 1,000 members is some 2 MB. */
-const ANSWER_BYTES_MAX = 50_000_000;
-
 const control = new AsyncLocalStorage<Control>();
 const superagent = createRequire(require.resolve(SDK))('superagent') as {
   Request: { prototype: { request: (this: SuperagentRequest) => unknown } };
@@ -63,16 +60,12 @@ superagent.Request.prototype.request = function requestUnderControl(this: Supera
     this._agent ||= own.agent;
     // The credentials would go along.
     this._maxRedirects = 0;
+    // Of what was compressed: the agent sees only what came over the line.
     Object.assign(this, { _maxResponseSize: ANSWER_BYTES_MAX });
     own.request = this;
   }
   return makeRequest.call(this);
 };
-
-/** The call was ended by its signal; the vendor may have done it. */
-export class CallEnded extends Error {
-  readonly code = 'ECONNABORTED';
-}
 
 /** One client of the SDK: it comes as one shared instance otherwise, which cannot serve two accounts. */
 export function createSdk(basePath: string, timeoutMs: number): Sdk {
@@ -81,11 +74,6 @@ export function createSdk(basePath: string, timeoutMs: number): Sdk {
   sdk.basePath = basePath;
   sdk.timeout = timeoutMs;
   return sdk;
-}
-
-export function createAgent(basePath: string, maxSockets: number): http.Agent {
-  const options = { keepAlive: true, maxSockets };
-  return basePath.startsWith('https:') ? new https.Agent(options) : new http.Agent(options);
 }
 
 /** Runs one call of the SDK. Rejects with `CallEnded` at the signal, and then the connection is closed. */

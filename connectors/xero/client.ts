@@ -1,11 +1,12 @@
 /** The calls of Xero's SDK that this connector makes, each through the gate, with time limit and without redirects. */
-import http from 'node:http';
-import https from 'node:https';
 import { AccountingApi } from 'xero-node';
 import type { Contact, Invoice } from 'xero-node';
 import type { Outcome } from '../../domain/outcome.ts';
 import { ConnectorStop } from '../kit/connector.ts';
 import type { Gate } from '../kit/connector.ts';
+import { ANSWER_BYTES_MAX } from '../kit/outbound.ts';
+import type { Outbound } from '../kit/outbound.ts';
+import { send } from '../kit/request.ts';
 import { answerOf, faultOf } from './faults.ts';
 import type { Effect, Fault } from './faults.ts';
 import { limitReading, PAGE_SIZE } from './limits.ts';
@@ -20,7 +21,7 @@ export interface ClientSetup {
   tenantId: string;
   tokens: Tokens;
   timeoutMs: number;
-  concurrency: number;
+  outbound: Outbound;
 }
 
 /** What came of a write: one contact for each element in order, refused ones with their `validationErrors`. */
@@ -57,10 +58,7 @@ interface SdkAnswer<B> {
 type Called<T> = { kind: 'ok'; value: T } | { kind: 'fault'; fault: Fault };
 
 export function createClient(setup: ClientSetup): Client {
-  const { tenantId, tokens } = setup;
-  const agentOptions = { keepAlive: true, maxSockets: setup.concurrency };
-  const httpAgent = new http.Agent(agentOptions);
-  const httpsAgent = new https.Agent(agentOptions);
+  const { tenantId, tokens, outbound } = setup;
 
   /** One instance a call: its hook is the one place where the SDK lets a call have a signal and a time limit. */
   function apiFor(token: string, signal: AbortSignal): AccountingApi {
@@ -68,7 +66,17 @@ export function createClient(setup: ClientSetup): Client {
     api.accessToken = token;
     api.setDefaultAuthentication({
       applyToRequest: (request) => {
-        Object.assign(request, { signal, timeout: setup.timeoutMs, maxRedirects: 0, httpAgent, httpsAgent });
+        Object.assign(request, {
+          signal,
+          timeout: setup.timeoutMs,
+          maxRedirects: 0,
+          httpAgent: outbound.http,
+          httpsAgent: outbound.https,
+          // A proxy named by the environment would see to whom we talk, and the agent would refuse it.
+          proxy: false,
+          // Of what was compressed: the agent sees only what came over the line.
+          maxContentLength: ANSWER_BYTES_MAX,
+        });
       },
     });
     return api;
@@ -216,10 +224,10 @@ export function createClient(setup: ClientSetup): Client {
     tenants: async (gate) => {
       const token = await tokens.get(gate);
       const response = await gate.call('identity.connections', (signal) =>
-        fetch(`${setup.baseUrl}/connections`, {
+        send(outbound, `${setup.baseUrl}/connections`, {
+          method: 'GET',
           headers: { authorization: `Bearer ${token}` },
-          redirect: 'manual',
-          signal: AbortSignal.any([signal, AbortSignal.timeout(setup.timeoutMs)]),
+          signal,
         })
           .then(async (answer) => ({ status: answer.status, body: (await answer.json()) as unknown }))
           .catch(() => ({ status: 0, body: undefined })),
@@ -229,10 +237,7 @@ export function createClient(setup: ClientSetup): Client {
       }
       throw new ConnectorStop(outcomeOf(faultOf({ ...response, headers: {} }, 'read')));
     },
-    close: () => {
-      httpAgent.destroy();
-      httpsAgent.destroy();
-    },
+    close: () => outbound.close(),
   };
 }
 

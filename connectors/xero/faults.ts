@@ -4,6 +4,7 @@
  */
 import type { Outcome } from '../../domain/outcome.ts';
 import { masked } from '../kit/mask.ts';
+import { neverSent } from '../kit/outbound.ts';
 import { retryAfterMs } from './limits.ts';
 import type { Headers } from './limits.ts';
 
@@ -31,9 +32,6 @@ export function answerOf(rejection: unknown): VendorAnswer {
   return { status: response.statusCode, body: response.body, headers: response.headers };
 }
 
-/** Messages of connections that were never made: nothing was sent. */
-const NEVER_SENT = /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH/;
-
 export function faultOf(answer: VendorAnswer, effect: Effect): Fault {
   const { status, headers } = answer;
   const body = (typeof answer.body === 'object' && answer.body !== null ? answer.body : {}) as Record<string, unknown>;
@@ -43,9 +41,9 @@ export function faultOf(answer: VendorAnswer, effect: Effect): Fault {
     outcome(effect === 'write' ? { kind: 'unknown', code } : { kind: 'retry', code });
 
   if (status === 0) {
-    return typeof answer.body === 'string' && NEVER_SENT.test(answer.body)
-      ? outcome({ kind: 'retry', code: 'unreachable' })
-      : open('no_answer');
+    // All that the SDK leaves of an error is its message.
+    const never = typeof answer.body === 'string' ? neverSent(answer.body) : undefined;
+    return never === undefined ? open('no_answer') : outcome({ kind: 'retry', code: never });
   }
   if (status < 300) return open('unreadable_answer');
   if (status < 400) return outcome({ kind: 'retry', code: 'redirected' });

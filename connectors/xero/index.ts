@@ -1,6 +1,7 @@
 /** Xero, through the AccountingApi of `xero-node`. */
 import type { Capabilities, Connector, ConnectorSetup, Gate, Item, ItemResult } from '../kit/connector.ts';
 import { FIELD_KINDS } from '../../domain/want.ts';
+import { createOutbound, SDK_FIRST_MS } from '../kit/outbound.ts';
 import { createClient } from './client.ts';
 import { leave } from './leave.ts';
 import { limits } from './limits.ts';
@@ -38,21 +39,29 @@ export const capabilities: Capabilities = {
 export function create(setup: ConnectorSetup): Connector {
   const settings = settingsSchema.parse(setup.settings);
   const tenantId = settings.tenantId ?? '';
+  const baseUrl = setup.baseUrl ?? API;
+  const issuer = settings.issuer ?? setup.baseUrl ?? ISSUER;
+  const outbound = createOutbound({
+    urls: [baseUrl, issuer],
+    privateAddresses: setup.privateAddresses ?? false,
+    maxSockets: limits.concurrency,
+    timeoutMs: setup.callTimeoutMs + SDK_FIRST_MS,
+  });
   const tokens = createTokens({
     account: `xero:${tenantId === '' ? setup.system : tenantId}`,
     store: setup.tokens,
-    issuer: settings.issuer ?? setup.baseUrl ?? ISSUER,
+    issuer,
     grant: settings.grant,
     scope: settings.scope,
     secret: setup.secret,
-    timeoutMs: setup.callTimeoutMs,
+    outbound,
   });
   const client = createClient({
-    baseUrl: setup.baseUrl ?? API,
+    baseUrl,
     tenantId,
     tokens,
     timeoutMs: setup.callTimeoutMs,
-    concurrency: limits.concurrency,
+    outbound,
   });
   const kinds = new Map(
     setup.fields.map(({ target, kind }) => [target, FIELD_KINDS.find((each) => each === kind) ?? 'text'] as const),

@@ -7,6 +7,8 @@
 import type { Outcome } from '../../domain/outcome.ts';
 import { ConnectorStop } from '../kit/connector.ts';
 import type { Gate, SavedTokens, TokenStore } from '../kit/connector.ts';
+import type { Outbound } from '../kit/outbound.ts';
+import { send } from '../kit/request.ts';
 import { retryAfterMs } from './limits.ts';
 
 /** Refreshed this long before the end, so that no call starts with a token that ends under way. */
@@ -20,7 +22,7 @@ export interface TokenSetup {
   scope: string;
   /** `clientId`, `clientSecret`, `refreshToken`. */
   secret: (name: string) => Promise<string>;
-  timeoutMs: number;
+  outbound: Outbound;
 }
 
 export interface Tokens {
@@ -125,12 +127,14 @@ async function ask(
   let afterMs: number | undefined;
   let body: Record<string, unknown>;
   try {
-    const response = await fetch(`${setup.issuer}/connect/token`, {
+    const response = await send(setup.outbound, `${setup.issuer}/connect/token`, {
       method: 'POST',
-      headers: { authorization: `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}` },
-      body: new URLSearchParams(form),
-      redirect: 'manual',
-      signal: AbortSignal.any([signal, AbortSignal.timeout(setup.timeoutMs)]),
+      headers: {
+        authorization: `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}`,
+        'content-type': 'application/x-www-form-urlencoded;charset=UTF-8',
+      },
+      body: new URLSearchParams(form).toString(),
+      signal,
     });
     status = response.status;
     afterMs = retryAfterMs(Object.fromEntries(response.headers));

@@ -95,6 +95,7 @@ describe('a good file', () => {
     expect(config.systems['crm-main']).toMatchObject({
       account: 'crm-main',
       baseUrl: null,
+      privateAddresses: false,
       limits: { calls: 50, windowMs: 10_000, concurrency: 10 },
     });
     expect(config.systems['mail-main']).toMatchObject({

@@ -1,5 +1,6 @@
 /** Rotating refresh tokens: refreshed once, never lost. */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { createOutbound } from '../../connectors/kit/outbound.ts';
 import { ConnectorStop } from '../../connectors/kit/connector.ts';
 import { createTokens } from '../../connectors/xero/tokens.ts';
 import type { Tokens } from '../../connectors/xero/tokens.ts';
@@ -31,7 +32,7 @@ function tokens(refreshToken: string = xero.defaultSettings.refreshToken): Token
     grant: 'refresh_token',
     scope: '',
     secret: (name) => Promise.resolve(secrets[name]!),
-    timeoutMs: 2000,
+    outbound: createOutbound({ urls: [rig.sandbox.url], maxSockets: 5, timeoutMs: 2000 }),
   });
 }
 const refreshes = async () =>
