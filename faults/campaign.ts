@@ -10,8 +10,10 @@ import { People } from './people.ts';
 import { randomFrom } from './random.ts';
 import type { Random } from './random.ts';
 
-const LIGHT_IN_A_ROUND = 12;
-const CHANGES_BEFORE = 12;
+const LIGHT_IN_A_ROUND = 36;
+const HEAVY_IN_A_ROUND = 3;
+/** Changes before and after each violent fault. */
+const CHANGES = 5;
 /** Changes go on for so long at most, until every fault has fired. */
 const UNTIL_FIRED_MS = 6_000;
 const QUIET_WITHIN_MS = 150_000;
@@ -98,13 +100,20 @@ const light = new Bag(KINDS.filter((k) => !k.heavy));
 const heavy = new Bag(KINDS.filter((k) => k.heavy));
 
 async function round(installation: Installation, people: People, random: Random, outcome: Outcome): Promise<void> {
-  const kinds = Array.from({ length: LIGHT_IN_A_ROUND }, () => light.draw(random));
-  const violent = heavy.draw(random);
   const armed: { kind: Kind; fault: Armed }[] = [];
-  for (const kind of kinds) armed.push({ kind, fault: await kind.arm(installation, random) });
-  for (let n = 0; n < CHANGES_BEFORE / 2; n += 1) await people.change();
-  armed.push({ kind: violent, fault: await violent.arm(installation, random) });
-  for (let n = 0; n < CHANGES_BEFORE / 2; n += 1) await people.change();
+  for (let n = 0; n < LIGHT_IN_A_ROUND; n += 1) {
+    const kind = light.draw(random);
+    armed.push({ kind, fault: await kind.arm(installation, random) });
+  }
+  // The violent ones one after the other, each amid changes.
+  for (let n = 0; n < HEAVY_IN_A_ROUND; n += 1) {
+    const kind = heavy.draw(random);
+    for (let c = 0; c < CHANGES; c += 1) await people.change();
+    const fault = await kind.arm(installation, random);
+    armed.push({ kind, fault });
+    for (let c = 0; c < CHANGES; c += 1) await people.change();
+    await fault.lift();
+  }
   const until = performance.now() + UNTIL_FIRED_MS;
   while (performance.now() < until && !(await allFired(armed))) {
     await people.change();
@@ -112,7 +121,7 @@ async function round(installation: Installation, people: People, random: Random,
     await sleep(50);
   }
   const didFire = await Promise.all(armed.map(async ({ fault }) => fault.fired().catch(() => false)));
-  for (const { fault } of armed) await fault.lift();
+  for (const { kind, fault } of armed) if (!kind.heavy) await fault.lift();
   const liftedAt = performance.now();
   const broken = await quietPoint(installation, people);
   const convergedMs = performance.now() - liftedAt;

@@ -10,7 +10,6 @@ import type { People, Person } from './people.ts';
 type Tree = Record<string, unknown>;
 
 interface Held {
-  text: string;
   familyName: string;
   city: string | null;
   /** Whether the newsletter may be sent, as far as the vendor knows; null where it keeps no consent. */
@@ -18,7 +17,7 @@ interface Held {
   archived: boolean;
 }
 
-const READ: Record<Vendor, (record: Tree) => Omit<Held, 'text'>> = {
+const READ: Record<Vendor, (record: Tree) => Held> = {
   hubspot(record) {
     const properties = (record['properties'] ?? {}) as Record<string, string | null>;
     const states = (record['_subscriptions'] ?? {}) as Record<string, string>;
@@ -48,12 +47,20 @@ const READ: Record<Vendor, (record: Tree) => Omit<Held, 'text'>> = {
 
 const PAGE = 5_000;
 
-async function heldAt({ vendors }: Installation, vendor: Vendor): Promise<Held[]> {
-  const held: Held[] = [];
+/** Address → the records that hold it anywhere, in whatever field. */
+async function heldAt({ vendors }: Installation, vendor: Vendor): Promise<Map<string, Held[]>> {
+  const held = new Map<string, Held[]>();
   for (let offset = 0; ; offset += PAGE) {
     const path = `/records?offset=${offset}&limit=${PAGE}`;
     const { records } = await vendors[vendor].control<{ records: Tree[] }>('GET', path);
-    held.push(...records.map((r) => ({ ...READ[vendor](r), text: JSON.stringify(r).toLowerCase() })));
+    for (const record of records) {
+      const addresses = new Set(
+        JSON.stringify(record)
+          .toLowerCase()
+          .match(/[^"\s]+@[^"\s]+/g),
+      );
+      for (const address of addresses) held.set(address, [...(held.get(address) ?? []), READ[vendor](record)]);
+    }
     if (records.length < PAGE) return held;
   }
 }
@@ -78,7 +85,7 @@ export async function violations(installation: Installation, people: People): Pr
   const byEmail = new Map(record.map((r) => [r.email, r]));
   const held = Object.fromEntries(
     await Promise.all(VENDORS.map(async (vendor) => [vendor, await heldAt(installation, vendor)] as const)),
-  ) as Record<Vendor, Held[]>;
+  ) as Record<Vendor, Map<string, Held[]>>;
   const given = new Set(
     (
       await rows<{ id: string }>(
@@ -97,7 +104,8 @@ export async function violations(installation: Installation, people: People): Pr
     }
     person.id = row.id;
     found.push(...recordOf(person, row, people));
-    for (const vendor of VENDORS) found.push(...vendorOf(person, row, vendor, held[vendor], given.has(row.id)));
+    for (const vendor of VENDORS)
+      found.push(...vendorOf(person, row, vendor, held[vendor].get(person.email) ?? [], given.has(row.id)));
   }
   if (people.city?.certain === true) {
     const late = record.filter((r) => r.state === 'active' && r.city !== null && r.city !== people.city?.value);
@@ -127,9 +135,8 @@ function recordOf(person: Person, row: Row, people: People): string[] {
   return found;
 }
 
-function vendorOf(person: Person, row: Row, vendor: Vendor, held: Held[], mayReceive: boolean): string[] {
+function vendorOf(person: Person, row: Row, vendor: Vendor, mine: Held[], mayReceive: boolean): string[] {
   const found: string[] = [];
-  const mine = held.filter((h) => h.text.includes(`"${person.email}"`));
   if (person.emptied === 'erased') {
     if (mine.length > 0) found.push(`I4 ${vendor} still holds an erased person`);
     return found;

@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
 import { parse } from 'yaml';
 import { baseUrlVariable } from '../config/index.ts';
@@ -29,6 +30,8 @@ import type { Db } from '../store/db.ts';
 import { keyringFrom } from '../store/keyring.ts';
 import type { Keyring } from '../store/keyring.ts';
 import { migrate } from '../store/migrate.ts';
+import { clockArguments, saidApart } from './clock.ts';
+import { limitWrites } from './disk.ts';
 
 export const SYSTEM: Record<Vendor, string> = { hubspot: 'hubspot-main', mailchimp: 'mailchimp-main', xero: 'xero-uk' };
 const NAMESPACE = 'plumbline';
@@ -46,11 +49,16 @@ export interface Installation {
   /** One call of the API; status 0 where no answer came. */
   call(method: string, path: string, body?: unknown): Promise<{ status: number; body: Record<string, unknown> }>;
   killWorker(): Promise<void>;
-  startWorker(): Promise<void>;
+  /** `clockMs`: how far its clock is from the machine's. Returns how far it says that it is. */
+  startWorker(clockMs?: number): Promise<number>;
   killApi(): Promise<void>;
-  startApi(): Promise<void>;
+  startApi(clockMs?: number): Promise<number>;
   killPostgres(): Promise<void>;
   startPostgres(): Promise<void>;
+  /** PostgreSQL cannot write a byte more. */
+  fillDisk(): Promise<void>;
+  /** It can again, and is started where it had ended. */
+  freeDisk(): Promise<void>;
   /** `empty` forgets all that the server knew. */
   killTemporal(): Promise<void>;
   startTemporal(empty?: boolean): Promise<void>;
@@ -144,26 +152,29 @@ export async function install(): Promise<Installation> {
       await worker?.kill9();
       worker = null;
     },
-    async startWorker() {
+    async startWorker(clockMs = 0) {
       worker = await startProgram({
-        nodeArgs: WORKER_FLAGS,
+        nodeArgs: [...WORKER_FLAGS, ...clockArguments(clockMs)],
         args: ['cli/main.ts', 'worker'],
         env,
         ready: /worker ready/,
         log: join(folder, 'worker.log'),
       });
+      return saidApart(worker.said());
     },
     async killApi() {
       await api?.kill9();
       api = null;
     },
-    async startApi() {
+    async startApi(clockMs = 0) {
       api = await startProgram({
+        nodeArgs: clockArguments(clockMs),
         args: ['cli/main.ts', 'api'],
         env: { ...env, PLUMBLINE_PORT_API: String(ports.api) },
         ready: /api ready/,
         log: join(folder, 'api.log'),
       });
+      return saidApart(api.said());
     },
     async killPostgres() {
       process.kill(postgres.pid, 'SIGKILL');
@@ -171,6 +182,13 @@ export async function install(): Promise<Installation> {
     },
     async startPostgres() {
       postgres = await upPostgres();
+    },
+    fillDisk: async () => limitWrites(postgres.pid, true),
+    async freeDisk() {
+      await limitWrites(postgres.pid, false);
+      // It may end by itself for what it could not write, now or in a moment.
+      const ended = await Promise.race([postgres.exited.then(() => true), sleep(1_000, false)]);
+      if (ended) postgres = await upPostgres();
     },
     async killTemporal() {
       process.kill(temporal.pid, 'SIGKILL');

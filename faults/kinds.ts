@@ -4,7 +4,8 @@ import { Client as PgClient } from 'pg';
 import type { Fault } from '../local/proxy.ts';
 import { VENDORS } from '../local/vendor-programs.ts';
 import type { Vendor } from '../local/vendor-programs.ts';
-import { row } from '../store/db.ts';
+import { row, rows } from '../store/db.ts';
+import { canFillDisk } from './disk.ts';
 import { laneId } from '../workflows/contracts/index.ts';
 import { SYSTEM } from './installation.ts';
 import type { Installation } from './installation.ts';
@@ -137,7 +138,7 @@ async function firstProgress({ db }: Installation, sinceMs: number): Promise<num
 function killed(
   name: string,
   kill: (i: Installation) => Promise<void>,
-  start: (i: Installation) => Promise<void>,
+  start: (i: Installation) => Promise<unknown>,
   awayMs: number,
 ): Kind {
   return {
@@ -208,6 +209,55 @@ async function committed(psql: PgClient, afterMs: number): Promise<void> {
   await psql.end().catch(() => undefined);
 }
 
+/** A program is started anew with a clock that is apart from all others, and goes on with it until it is lifted. */
+function clockApart(who: 'worker' | 'api', name: string, byMs: number): Kind {
+  const restart = async (i: Installation, ms: number): Promise<number> => {
+    await (who === 'worker' ? i.killWorker() : i.killApi());
+    return who === 'worker' ? i.startWorker(ms) : i.startApi(ms);
+  };
+  return {
+    name: `${who}: clock ${name}`,
+    heavy: true,
+    async arm(installation) {
+      const apart = await restart(installation, byMs);
+      const since = Date.now();
+      return {
+        fired: () => Promise.resolve(apart === byMs),
+        async lift() {
+          // Long enough that something was done by that clock.
+          await sleep(Math.max(0, 2_500 - (Date.now() - since)));
+          await restart(installation, 0);
+        },
+      };
+    },
+  };
+}
+
+const CLOCKS: readonly Kind[] = [
+  clockApart('worker', 'an hour ahead', 3_600_000),
+  clockApart('worker', 'ten minutes behind', -600_000),
+  clockApart('api', 'four minutes ahead', 240_000),
+  clockApart('api', 'four minutes behind', -240_000),
+];
+
+/** Commits fail, PostgreSQL stops; when there is room again it is started, and all goes on. */
+const DISK_FULL: Kind = {
+  name: 'postgres: disk full',
+  heavy: true,
+  async arm(installation) {
+    await installation.fillDisk();
+    const refused = await rows(
+      installation.db,
+      `select pg_logical_emit_message(true, 'faults', 'a commit that must be written')`,
+    ).then(
+      () => false,
+      () => true,
+    );
+    const over = sleep(1_000).then(async () => installation.freeDisk());
+    return { fired: () => Promise.resolve(refused), lift: async () => over };
+  },
+};
+
 const BY_HAND: readonly Kind[] = [
   {
     name: 'lane: terminated by hand',
@@ -266,5 +316,7 @@ export const KINDS: readonly Kind[] = [
     onTheWay(place, { kind: 'dropReply' }, 800),
   ]),
   ...KILLS,
+  ...CLOCKS,
+  ...((await canFillDisk()) ? [DISK_FULL] : []),
   ...BY_HAND,
 ];

@@ -29,6 +29,9 @@ const GIVEN = {
   byPerson: true,
 } as const;
 
+/** Who is not emptied; more are not made, so that a change of everybody stays a matter of seconds through a whole night. */
+const PEOPLE_AT_MOST = 300;
+
 export class People {
   readonly all: Person[] = [];
   /** The city that everybody was given by the last bulk change, where it was accepted. */
@@ -59,8 +62,9 @@ export class People {
   async change(): Promise<void> {
     const open = this.all.filter((p) => p.id !== null && p.emptied === 'no');
     const kind = this.#random.below(20);
-    if (open.length < 6 || kind < 4) return this.create();
+    if (open.length < 6 || (kind < 4 && open.length < PEOPLE_AT_MOST)) return this.create();
     const person = this.#random.pick(open);
+    if (kind < 4) return this.erase(person);
     if (kind < 13) return this.rectify(person);
     if (kind < 16) return this.withdraw(person);
     if (kind < 18) return this.erase(person);

@@ -11,6 +11,8 @@ export interface Program {
   pid: number;
   /** The line that said it is ready. */
   ready: string;
+  /** What it wrote on stdout until then. */
+  said(): string;
   /** The most memory it has had resident so far, in MB (Linux); null where the system does not say. */
   peakMb(): number | null;
   kill9(): Promise<void>;
@@ -33,15 +35,16 @@ export async function startProgram(options: {
   const log = createWriteStream(options.log, { flags: 'a' });
   child.stderr.pipe(log, { end: false });
   const exited = once(child, 'exit');
+  let text = '';
   const ready = await new Promise<string>((found, failed) => {
-    let text = '';
+    let isReady = false;
     child.stdout.on('data', (chunk: Buffer) => {
       log.write(chunk);
-      if (text === '\0') return;
+      if (isReady) return;
       text += chunk.toString('utf8');
       const line = text.split('\n').find((one) => options.ready.test(one));
       if (line === undefined) return;
-      text = '\0';
+      isReady = true;
       found(line);
     });
     void exited.then(() =>
@@ -52,6 +55,7 @@ export async function startProgram(options: {
   return {
     pid,
     ready,
+    said: () => text,
     peakMb: () => peakOf(pid),
     kill9: () => end(child, exited, 'SIGKILL'),
     stop: () => end(child, exited, 'SIGTERM'),

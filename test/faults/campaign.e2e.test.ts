@@ -5,7 +5,7 @@ import { KINDS } from '../../faults/kinds.ts';
 import { SEEDS } from '../../faults/seeds.ts';
 import { summaryOf, tableOf } from '../../faults/summary.ts';
 
-const COUNT = 100;
+const COUNT = 300;
 
 test('there are at least 25 kinds, each with a name of its own', () => {
   const names = new Set(KINDS.map((kind) => kind.name));
