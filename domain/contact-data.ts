@@ -213,10 +213,18 @@ function safeName(name: string): string {
 /** ISO 3166-1 alpha-2 in capitals; withdrawn or colloquial codes become the present one (`UK` is `GB`). */
 function canonicalCountry(text: string): string | null {
   if (!/^[A-Za-z]{2}$/.test(text)) return null;
+  const known = COUNTRIES.get(text);
+  if (known !== undefined) return known;
   const region = new Intl.Locale(`und-${text}`).region ?? '';
-  const known = new Intl.DisplayNames(['en'], { type: 'region', fallback: 'none' }).of(region);
-  return known === undefined || !/^[A-Z]{2}$/.test(region) || UNASSIGNED_REGIONS.has(region) ? null : region;
+  const isKnown = REGION_NAMES.of(region) !== undefined && /^[A-Z]{2}$/.test(region) && !UNASSIGNED_REGIONS.has(region);
+  const country = isKnown ? region : null;
+  COUNTRIES.set(text, country);
+  return country;
 }
+
+const REGION_NAMES = new Intl.DisplayNames(['en'], { type: 'region', fallback: 'none' });
+/** What was found of two letters before: an import asks the same few again and again. */
+const COUNTRIES = new Map<string, string | null>();
 
 /** Codes that CLDR names and ISO 3166-1 does not assign to a country. */
 const UNASSIGNED_REGIONS: ReadonlySet<string> = new Set(['EU', 'EZ', 'UN', 'XA', 'XB', 'ZZ', 'QO']);

@@ -34,6 +34,8 @@ const HUBSPOT_LIFECYCLE_STAGE: Readonly<Record<string, string>> = {
   former_customer: 'other',
 };
 
+const COUNTRY_NAMES = new Intl.DisplayNames(['en'], { type: 'region' });
+
 const transforms = {
   upper: (value) => value.toUpperCase(),
   lower: (value) => value.toLowerCase(),
@@ -49,10 +51,7 @@ const transforms = {
     return ms === null ? value : dayOf(ms);
   },
   /** English name of an ISO 3166 country. */
-  countryName: (value) =>
-    /^[A-Za-z]{2}$/.test(value)
-      ? (new Intl.DisplayNames(['en'], { type: 'region' }).of(value.toUpperCase()) ?? value)
-      : value,
+  countryName: (value) => (/^[A-Za-z]{2}$/.test(value) ? (COUNTRY_NAMES.of(value.toUpperCase()) ?? value) : value),
   /** Language of a locale: `en` of `en-GB`. */
   language: (value) => value.split('-')[0]?.toLowerCase() ?? '',
   /** Lines of an address on one line. */

@@ -4,6 +4,7 @@ import type { RowOptions } from '../domain/csv-row.ts';
 import type { AttributeDeclarations } from '../domain/attributes.ts';
 import { asWriter } from '../store/db.ts';
 import type { Db } from '../store/db.ts';
+import { FirstSpeakers } from '../store/first-speakers.ts';
 import type { Keyring } from '../store/keyring.ts';
 import { rehearse } from '../store/upsert-rehearsal.ts';
 import { UPSERT_BATCH, upsertContacts } from '../store/upsert.ts';
@@ -83,14 +84,14 @@ export async function importCsv(options: ImportOptions): Promise<ImportSummary> 
   }
   const { db, keyring, actor, reason } = options;
   const writer = { actor, door: 'csv', ...(reason === undefined ? {} : { reason }) } as const;
-  const earlier: UpsertRun['spokenOf'] = new Map();
+  const earlier = new FirstSpeakers();
   return new Import(options, async (batch) => {
     let spokenOf: UpsertRun['spokenOf'] = new Map();
     const results = await asWriter(db, writer, (tx) => {
       spokenOf = new Map();
       return upsertContacts(tx, keyring, batch, { earlier, spokenOf });
     });
-    for (const [id, ref] of spokenOf) earlier.set(id, ref);
+    for (const [id, ref] of spokenOf) earlier.note(id, ref);
     return results;
   }).run();
 }

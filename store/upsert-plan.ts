@@ -5,6 +5,7 @@ import type { EvidenceFacts } from '../domain/consent.ts';
 import { MAX_EMAILS, MAX_PHONES } from '../domain/contact-data.ts';
 import { emptyContactData } from '../domain/contact.ts';
 import type { ContactData, ContactId } from '../domain/contact.ts';
+import type { FirstSpeakers } from './first-speakers.ts';
 import { isDayOnly } from '../domain/time.ts';
 import type { RowIdentity } from '../domain/csv-row.ts';
 import { mergeInto } from '../domain/merge.ts';
@@ -71,7 +72,7 @@ export function planUpsert(
   rows: readonly UpsertRow[],
   isSuppressed: (person: Identified) => boolean,
   newId: () => ContactId,
-  earlier: ReadonlyMap<ContactId, string | null>,
+  earlier: Pick<FirstSpeakers, 'has' | 'isBy'>,
 ): Plan {
   const people = new People(known);
   const plan: Plan = {
@@ -87,6 +88,11 @@ export function planUpsert(
   const changed = new Set<Person>();
   const touched = new Set<Person>();
 
+  const speaksFirst = (id: ContactId, ref: string | null): boolean => {
+    if (earlier.has(id)) return earlier.isBy(id, ref);
+    const first = plan.spokenOf.get(id);
+    return first === undefined || (ref !== null && first === ref);
+  };
   for (const row of rows) {
     const found = people.find(row.identity);
     if (found === 'several') {
@@ -99,9 +105,7 @@ export function planUpsert(
     }
     const before = found?.data ?? emptyContactData();
     const { changes, alias } =
-      found === null
-        ? { changes: {}, alias: null }
-        : changesOf(found, row, earlier.has(found.id) ? earlier.get(found.id) : plan.spokenOf.get(found.id));
+      found === null ? { changes: {}, alias: null } : changesOf(found, row, speaksFirst(found.id, row.identity.ref));
     const data = found === null ? { ...before, ...withoutUndefined(row.data) } : { ...before, ...changes };
     if (
       changesIdentity(found, changes, alias) &&
@@ -139,11 +143,10 @@ export function planUpsert(
   return { ...plan, created: [...made], updated: [...changed], touched: [...touched] };
 }
 
-/** What the row changes in a person who is known. `spokenBy`: reference of the run's first row about them; undefined where this is the first. */
-function changesOf(person: Person, row: UpsertRow, spokenBy: string | null | undefined): Merge {
+/** What the row changes in a person who is known. `speaksFirst`: it is the run's first row about them, or under the same reference as that. */
+function changesOf(person: Person, row: UpsertRow, speaksFirst: boolean): Merge {
   if (row.consentsOnly === true) return { changes: {}, alias: null };
   const { ref } = row.identity;
-  const speaksFirst = spokenBy === undefined || (ref !== null && spokenBy === ref);
   const isNewDouble = ref !== null && person.data.externalRef !== null && !refersTo(person, ref);
   const given = speaksFirst && !isNewDouble ? row.data : onlyMissing(person.data, row.data);
   const { changes, alias } = mergeInto(person.data, given);

@@ -4,9 +4,10 @@
  */
 import { rows as queryRows } from './db.ts';
 import type { Db, Tx } from './db.ts';
+import { FirstSpeakers } from './first-speakers.ts';
 import type { Keyring } from './keyring.ts';
 import { addressKeysOf } from './upsert-plan.ts';
-import type { Person, SpokenOf, UpsertResult, UpsertRow } from './upsert-plan.ts';
+import type { Person, UpsertResult, UpsertRow } from './upsert-plan.ts';
 import { knownPeople, planBatch } from './upsert.ts';
 
 /** Runs `fn` with an `upsert` that only says what would come of each batch. */
@@ -21,14 +22,14 @@ export async function rehearse<T>(
        create temporary table rehearsed_keys (key text, id uuid, primary key (key, id)) on commit drop;
        set transaction read only`,
     );
-    const earlier: SpokenOf = new Map();
+    const earlier = new FirstSpeakers();
     return fn(async (batch) => {
       const overlay = await rehearsedPeople(tx, batch);
       const overlaid = new Set(overlay.map((person) => person.id));
       const recorded = await knownPeople(tx, batch, false);
       const known = [...recorded.filter((person) => !overlaid.has(person.id)), ...overlay];
       const plan = await planBatch(tx, keyring, known, batch, earlier);
-      for (const [id, ref] of plan.spokenOf) earlier.set(id, ref);
+      for (const [id, ref] of plan.spokenOf) earlier.note(id, ref);
       await keep(tx, plan.touched);
       return plan.results;
     });

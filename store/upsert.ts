@@ -2,7 +2,7 @@
  * Many contacts at once: bulk doors and imports. A row finds its person by reference, else by address and name; a row that says nothing
  * new writes nothing. One transaction a batch, a handful of statements whatever its size.
  */
-import { randomUUID } from 'node:crypto';
+import { v7 as newId } from 'uuid';
 import type { EvidenceFacts } from '../domain/consent.ts';
 import type { ContactData, ContactId } from '../domain/contact.ts';
 import { consentEventsOf, recordConsents } from './consents.ts';
@@ -10,15 +10,16 @@ import { COLUMN_OF, DATA_FIELDS, suppressed, toContact } from './contacts.ts';
 import type { ContactRow } from './contacts.ts';
 import { rows as queryRows, sqlState } from './db.ts';
 import type { Tx } from './db.ts';
+import { FirstSpeakers } from './first-speakers.ts';
 import type { Keyring } from './keyring.ts';
 import { planUpsert } from './upsert-plan.ts';
 import type { Identified, Person, Plan, SpokenOf, UpsertResult, UpsertRow } from './upsert-plan.ts';
 
 export type { UpsertResult, UpsertRow } from './upsert-plan.ts';
 
-/** See `SpokenOf`. The caller lays `spokenOf` over `earlier` once the batch is committed. */
+/** See `SpokenOf`. The caller notes `spokenOf` in `earlier` once the batch is committed. */
 export interface UpsertRun {
-  earlier: ReadonlyMap<ContactId, string | null>;
+  earlier: FirstSpeakers;
   spokenOf: SpokenOf;
 }
 
@@ -41,7 +42,7 @@ export async function upsertContacts(
   tx: Tx,
   keyring: Keyring,
   batch: readonly UpsertRow[],
-  run: UpsertRun = { earlier: new Map(), spokenOf: new Map() },
+  run: UpsertRun = { earlier: new FirstSpeakers(), spokenOf: new Map() },
 ): Promise<UpsertResult[]> {
   if (batch.length > UPSERT_BATCH) throw new RangeError(`at most ${UPSERT_BATCH} rows a batch`);
   if (batch.length === 0) return [];
@@ -82,7 +83,8 @@ export async function planBatch(
         if (answer === undefined) asked.set(key, person);
         return answer ?? false;
       },
-      randomUUID,
+      // In the order of time (RFC 9562): a million random ones would touch every page of every index again and again.
+      newId,
       earlier,
     );
     if (asked.size === 0) return plan;

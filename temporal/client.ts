@@ -1,7 +1,7 @@
 /** Connections to Temporal from the SDK's standard environment configuration (`TEMPORAL_ADDRESS`, profiles, TLS, API key). */
 import { Client, Connection } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
-import { NativeConnection } from '@temporalio/worker';
+import type { NativeConnection } from '@temporalio/worker';
 
 export interface TemporalPlace {
   namespace: string;
@@ -27,5 +27,7 @@ export async function connectClient(): Promise<TemporalPlace> {
 /** A connection for workers. @throws where the server cannot be reached */
 export async function connectWorker(): Promise<{ connection: NativeConnection; namespace: string }> {
   const { namespace, options } = place();
+  // Native code of forty megabytes, which neither API nor CLI has a use for.
+  const { NativeConnection } = await import('@temporalio/worker');
   return { connection: await NativeConnection.connect(options), namespace };
 }

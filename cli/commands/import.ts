@@ -1,6 +1,7 @@
 /** CSV into the record, by stream. */
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { setFlagsFromString } from 'node:v8';
 import type { Command } from 'commander';
 import { CommandProblem, EXIT } from '../exit-codes.ts';
 import { print, printJson } from '../ui/text.ts';
@@ -26,6 +27,8 @@ export function addImport(program: Command): void {
       const { importCsv } = await import('../../import/import-csv.ts');
       const info = await stat(file).catch(() => undefined);
       if (info?.isFile() !== true) throw new CommandProblem('There is no such file.', EXIT.usage);
+      // Rows are short-lived: a heap that grows by a third before it is collected needs half the memory at little cost.
+      setFlagsFromString('--heap-growing-percent=30');
       const bar = process.stderr.isTTY && options.json !== true;
       await withApp(async ({ db, keyring, config }) => {
         const summary = await importCsv({

@@ -1,0 +1,214 @@
+/**
+ * A night's run of all three systems: how fast it compares, what it finds of planted differences, what it writes on a clean night, and
+ * what live changes wait meanwhile. Beside it the plain script that a user would write.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { rows } from '../../store/db.ts';
+import type { Db } from '../../store/db.ts';
+import { listDrifts, listRuns } from '../../store/runs.ts';
+import { VENDORS } from '../../local/vendor-programs.ts';
+import type { Vendor } from '../../local/vendor-programs.ts';
+import { runCli } from '../kit/cli.ts';
+import { percentile, rounded } from '../kit/figures.ts';
+import { install, settled, SYSTEM } from '../kit/installation.ts';
+import type { Installation } from '../kit/installation.ts';
+import type { Bench, Figures, Part } from '../kit/part.ts';
+import { addCustomers } from '../kit/people.ts';
+import { comparePlainly } from '../peer/compare.ts';
+
+const CONTACTS = 20_000;
+/** Differences of each kind planted at each vendor. */
+const PLANTED = 10;
+const LIVE_EVERY_MS = 100;
+const BASELINE_CHANGES = 100;
+/** A worker that has just begun is slower. */
+const WARM_UP = 30;
+/** Records of a listing's page, by the vendors' documents. */
+const PAGE: Record<Vendor, number> = { hubspot: 100, mailchimp: 1_000, xero: 1_000 };
+
+export const reconcile: Part = {
+  name: 'reconcile',
+  what: 'all three systems compared with the record: speed, planted differences, a clean night, live changes meanwhile',
+  run,
+};
+
+interface Night {
+  seconds: Record<Vendor, number>;
+  counts: Record<Vendor, Record<string, number>>;
+  drifts: { system: string; kind: string; contactId: string | null; externalId: string | null }[];
+  calls: number;
+  effects: number;
+}
+
+async function run(bench: Bench): Promise<Figures> {
+  const count = bench.contacts ?? CONTACTS;
+  const installation = await install(bench);
+  const { db, vendors } = installation;
+  await installation.startWorker({ limits: false });
+  await addCustomers(db, count);
+  await settled(db, (left) => bench.say(`setting up: ${left} deliveries to go`), 5_000);
+  await installation.startWorker({ limits: false });
+  const idle = await liveP99(db, () => false);
+
+  bench.say('a clean night');
+  const clean = await night(installation);
+  const rss = installation.worker().peakMb();
+  bench.say('a night with planted differences, and live changes meanwhile');
+  const planted = await plant(installation);
+  const startedAt = Date.now();
+  let isOver = false;
+  const live = liveP99(db, () => !isOver);
+  const repaired = await night(installation);
+  isOver = true;
+  const liveP99Ms = await live;
+  await settled(db);
+
+  const found = planted.filter((p) =>
+    repaired.drifts.some((d) => d.system === p.system && d.kind === p.kind && d.externalId === p.externalId),
+  );
+  const treated = await countTreated(installation, planted);
+  const touched = await rows<{ id: string }>(
+    db,
+    `select distinct contact_id as id from audit where kind = 'delivery.verified' and at > to_timestamp(? / 1000.0)
+       and contact_id not in (select contact_id from audit where kind = 'contact.changed' and at > to_timestamp(? / 1000.0))`,
+    [startedAt, startedAt],
+  );
+  const meant = new Set(planted.map((p) => p.contactId));
+  const minimum = VENDORS.reduce((sum, vendor) => sum + Math.ceil(count / PAGE[vendor]), 0);
+  bench.say('the plain script: HubSpot, row by row');
+  const peer = await comparePlainly(db, vendors.hubspot.url, count);
+  const perSecond = VENDORS.map((vendor) => count / clean.seconds[vendor]);
+  return {
+    reconcile: {
+      contacts: count,
+      contacts_per_second: {
+        ours: rounded(Math.min(...perSecond)),
+        peer: rounded(peer),
+        by_system: Object.fromEntries(VENDORS.map((vendor, at) => [vendor, rounded(perSecond[at] ?? NaN)])),
+      },
+      rss_mb: { at_100k: count < 1_000_000 ? rss : null, at_1m: count >= 1_000_000 ? rss : null },
+      planted: planted.length,
+      found: found.length,
+      rightly_treated: treated,
+      wrongly_touched: touched.filter(({ id }) => !meant.has(id)).length,
+      calls: clean.calls,
+      calls_minimum: minimum,
+      writes_on_clean_night: clean.effects,
+      live_p99_ratio: rounded(liveP99Ms / idle),
+      live_p99_ms: { alone: rounded(idle), meanwhile: rounded(liveP99Ms) },
+    },
+  };
+}
+
+/** Runs all three, to their end. */
+async function night({ db, env, vendors }: Installation): Promise<Night> {
+  const before = await Promise.all(VENDORS.map((vendor) => vendors[vendor].counters()));
+  await runCli(['reconcile', 'run', '--all'], env);
+  const earlier = new Set<string>();
+  for (;;) {
+    const runs = await listRuns(db, { kind: 'reconciliation', limit: VENDORS.length });
+    if (runs.length === VENDORS.length && runs.every((r) => r.endedAt !== null)) {
+      const failed = runs.find((r) => r.state !== 'done');
+      if (failed !== undefined) throw new Error(`the run of ${failed.system} ended ${failed.state}`);
+      const after = await Promise.all(VENDORS.map((vendor) => vendors[vendor].counters()));
+      const of = (vendor: Vendor): (typeof runs)[number] => runs.find((r) => r.system === SYSTEM[vendor])!;
+      const each = <T>(value: (vendor: Vendor) => T): Record<Vendor, T> =>
+        Object.fromEntries(VENDORS.map((vendor) => [vendor, value(vendor)])) as Record<Vendor, T>;
+      const drifts = await Promise.all(
+        runs.map(async (r) => (await listDrifts(db, r.id, { limit: 1_000 })).map((d) => ({ ...d, system: r.system! }))),
+      );
+      return {
+        seconds: each((v) => (Date.parse(of(v).endedAt ?? '') - Date.parse(of(v).startedAt)) / 1000),
+        counts: each((v) => of(v).counts),
+        drifts: drifts.flat(),
+        calls: after.reduce((sum, c, at) => sum + c.total - (before[at]?.total ?? 0), 0),
+        effects: after.reduce((sum, c, at) => sum + c.effects - (before[at]?.effects ?? 0), 0),
+      };
+    }
+    for (const r of runs)
+      if (r.state === 'asking' && !earlier.has(r.id)) throw new Error(`the run of ${r.system} asks`);
+    await sleep(100);
+  }
+}
+
+interface Planted {
+  system: string;
+  kind: 'older_value' | 'missing';
+  contactId: string;
+  externalId: string;
+}
+
+const OTHER_NAME: Record<Vendor, Record<string, unknown>> = {
+  hubspot: { properties: { lastname: 'Strange' } },
+  mailchimp: { merge_fields: { LNAME: 'Strange' } },
+  xero: { LastName: 'Strange' },
+};
+
+/** Changes and deletes records behind our back. */
+async function plant({ db, vendors }: Installation): Promise<Planted[]> {
+  const planted: Planted[] = [];
+  for (const [at, vendor] of VENDORS.entries()) {
+    const some = await rows<{ contactId: string; externalId: string }>(
+      db,
+      `select contact_id as "contactId", external_id as "externalId" from external_ids where system = ? and not former
+       order by contact_id offset ? limit ?`,
+      [SYSTEM[vendor], at * PLANTED * 2, PLANTED * 2],
+    );
+    for (const [n, one] of some.entries()) {
+      const kind = n < PLANTED ? 'older_value' : 'missing';
+      const path = `/records/${encodeURIComponent(one.externalId)}`;
+      if (kind === 'older_value') await vendors[vendor].control('PATCH', path, OTHER_NAME[vendor]);
+      else await vendors[vendor].control('DELETE', path);
+      planted.push({ ...one, system: SYSTEM[vendor], kind });
+    }
+  }
+  return planted;
+}
+
+/** How many of the planted differences are gone, by the vendors' own records. */
+async function countTreated({ db, vendors }: Installation, planted: readonly Planted[]): Promise<number> {
+  let treated = 0;
+  for (const vendor of VENDORS) {
+    for (const { contactId } of planted.filter((p) => p.system === SYSTEM[vendor])) {
+      const ids = await rows<{ id: string }>(
+        db,
+        'select external_id as id from external_ids where contact_id = ? and system = ? and not former',
+        [contactId, SYSTEM[vendor]],
+      );
+      const held = await Promise.all(
+        ids.map(async ({ id }) =>
+          vendors[vendor].control('GET', `/records/${encodeURIComponent(id)}`).then(
+            (record) => JSON.stringify(record),
+            () => '',
+          ),
+        ),
+      );
+      if (held.some((text) => text !== '' && !text.includes('Strange'))) treated += 1;
+    }
+  }
+  return treated;
+}
+
+/** Ten changes a second while `goesOn`, a hundred at least. @returns the 99th percentile until read back in all three, in ms */
+async function liveP99(db: Db, goesOn: () => boolean): Promise<number> {
+  const people = await rows<{ id: string }>(db, 'select id from contacts order by seq desc limit 5000');
+  const committed = new Map<string, number>();
+  const started = performance.now();
+  for (let n = 0; n < people.length && (n < BASELINE_CHANGES || goesOn()); n += 1) {
+    await sleep(Math.max(0, started + n * LIVE_EVERY_MS - performance.now()));
+    const { id } = people[n]!;
+    await rows(db, 'update contacts set family_name = ? where id = ?', [`Live${n}`, id]);
+    if (n >= WARM_UP) committed.set(id, performance.timeOrigin + performance.now());
+  }
+  await sleep(2_000);
+  const read = await rows<{ id: string; at: number }>(
+    db,
+    `select contact_id as id, extract(epoch from max(verified_at))::double precision * 1000 as at
+     from deliveries where contact_id = any (?::uuid[]) and wanted = settled group by 1`,
+    [[...committed.keys()]],
+  );
+  return percentile(
+    read.map((r) => r.at - committed.get(r.id)!),
+    0.99,
+  );
+}
