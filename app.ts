@@ -29,6 +29,7 @@ import { schemaProblem } from './store/migrate.ts';
 import { KnownStatements, putStatements } from './store/statements.ts';
 import { syncSystems } from './store/systems.ts';
 import { tokenStore } from './store/vendor-tokens.ts';
+import type { Meter } from './telemetry/metrics.ts';
 import { connectClient } from './temporal/client.ts';
 import type { TemporalPlace } from './temporal/client.ts';
 import { createOperations } from './temporal/operations.ts';
@@ -180,6 +181,7 @@ export function activityDeps(
   app: App,
   systems: ReadonlyMap<string, SystemRuntime>,
   stopping: AbortSignal,
+  meter: Meter,
   wakes: Wakes = createWakes(),
 ): Deps {
   const { config } = app;
@@ -199,6 +201,7 @@ export function activityDeps(
     wakes,
     stopping,
     log: app.log,
+    meter,
     brake: config.brake,
     retention: config.retention,
     erasure: config.erasure,

@@ -8,6 +8,8 @@ import { applyChangedRules } from './activities/mapping.ts';
 import { getSystem } from './store/systems.ts';
 import { bundlePath } from './temporal/bundle.ts';
 import { connectWorker } from './temporal/client.ts';
+import { createMeter, createRegistry } from './telemetry/metrics.ts';
+import { openTelemetry } from './telemetry/open.ts';
 import { startKeeper } from './temporal/keeper.ts';
 import { startWaker } from './temporal/waker.ts';
 import type { LaneTiming } from './workflows/contracts/index.ts';
@@ -42,7 +44,8 @@ async function work(app: App, connection: NativeConnection, namespace: string, o
   // The SDK's runtime hears the same signals and stops the workers; this tells the drains at once.
   const stopping = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopping.abort());
-  const deps = activityDeps(app, systems, stopping.signal);
+  const registry = createRegistry('worker');
+  const deps = activityDeps(app, systems, stopping.signal, createMeter(registry));
   for (const name of await applyChangedRules(deps, changed.rulesChanged)) {
     const stored = await getSystem(db, name);
     systems.get(name)?.connector.close();
@@ -102,12 +105,14 @@ async function work(app: App, connection: NativeConnection, namespace: string, o
     })),
     everyMs: 10_000,
   });
+  const telemetry = await openTelemetry(app, registry);
   log.info({ systems: [...systems.keys()] }, 'The worker is ready');
   onReady();
   try {
     // All stop together: the SDK's runtime hears the signal, running drains end within the grace time.
     await Promise.all(workers.map((w) => w.run()));
   } finally {
+    await telemetry?.close();
     await keeper.stop();
     await waker.stop();
     for (const { connector } of systems.values()) connector.close();

@@ -12,7 +12,7 @@ import { hasDifferences } from '../domain/compare.ts';
 import { isSuccess } from '../domain/outcome.ts';
 import type { Outcome } from '../domain/outcome.ts';
 import type { Want } from '../domain/want.ts';
-import { openCall } from '../store/claims.ts';
+import { classOf, openCall } from '../store/claims.ts';
 import type { Due } from '../store/claims.ts';
 import { addNorms, loadForDelivery } from '../store/load.ts';
 import type { Loaded } from '../store/load.ts';
@@ -71,6 +71,8 @@ export async function runBatch(
   const gate = openGate({
     db: deps.db,
     account: runtime.account,
+    system: runtime.name,
+    meter: deps.meter,
     callClass,
     callTimeoutMs: runtime.callTimeoutMs,
     concurrency: runtime.concurrency,
@@ -95,6 +97,7 @@ async function run(
   betweenSteps: () => Promise<void>,
 ): Promise<BatchReport> {
   const { deps, runtime, token } = context;
+  const startedAt = performance.now();
   await betweenSteps();
   if (context.expectsCalls) await gate.prepay();
   let planned = await plan(context, due);
@@ -118,6 +121,7 @@ async function run(
   };
   if (called.length === 0) {
     report.late = await recordBatch(deps.db, runtime.name, token, null, settled);
+    tell(context, settled);
     return report;
   }
   const callId = randomUUID();
@@ -130,12 +134,28 @@ async function run(
     called.map((w) => w.planned.loaded.contact.id),
   );
   const recorded = await deliverAndVerify(context, gate, called, betweenSteps);
-  report.late = await recordBatch(deps.db, runtime.name, token, callId, [...settled, ...recorded.results]);
+  const all = [...settled, ...recorded.results];
+  report.late = await recordBatch(deps.db, runtime.name, token, callId, all);
+  tell(context, all);
+  const sinceClaimMs = performance.now() - startedAt;
+  const priorityOf = new Map(due.map((d) => [d.contactId, d]));
+  for (const { contactId, settled: isSettled, verified } of recorded.results) {
+    const claimed = isSettled && verified !== null ? priorityOf.get(contactId) : undefined;
+    if (claimed !== undefined)
+      deps.meter.verified(runtime.name, classOf(claimed), (claimed.waitedMs + sinceClaimMs) / 1000);
+  }
   const gone = recorded.results.flatMap((r, at) =>
     r.settled && r.verified?.presence === 'gone' ? (called[at]?.item.externalIds ?? []) : [],
   );
   if (gone.length > 0) await forgetRecords(deps.db, runtime.name, gone);
   return summarise(report, recorded.results, recorded.outcomes);
+}
+
+/** Counts what was recorded. */
+function tell({ deps, runtime }: BatchContext, recorded: readonly Recorded[]): void {
+  const counts = new Map<string, number>();
+  for (const { dataOutcome } of recorded) counts.set(dataOutcome, (counts.get(dataOutcome) ?? 0) + 1);
+  for (const [outcome, count] of counts) deps.meter.deliveries(runtime.name, outcome, count);
 }
 
 /** Loads and projects; splits into what needs a call and what is settled without one. */

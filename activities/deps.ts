@@ -6,6 +6,7 @@ import type { RetentionRule } from '../domain/retention.ts';
 import type { Db } from '../store/db.ts';
 import type { Keyring } from '../store/keyring.ts';
 import type { KnownStatements } from '../store/statements.ts';
+import type { Meter } from '../telemetry/metrics.ts';
 import type { Wakes } from './wakes.ts';
 
 /** One configured system, ready to work. */
@@ -44,6 +45,7 @@ export interface Deps {
   /** Fires when the process is asked to end: drains end at their next step instead of at the end of the grace time. */
   stopping: AbortSignal;
   log: Logger;
+  meter: Meter;
   brake: { maxShare: number; minimum: number };
   retention: { rules: readonly RetentionRule[]; maxShare: number };
   erasure: { remindDaysBefore: readonly number[] };

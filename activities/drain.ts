@@ -7,8 +7,8 @@ import { ApplicationFailure } from '@temporalio/common';
 import { GateClosed } from '../connectors/kit/connector.ts';
 import { FaultType } from '../domain/faults.ts';
 import type { ContactId } from '../domain/contact.ts';
-import { claimDue, ledgerSequence, nextDueInMs, takeOverCalls } from '../store/claims.ts';
-import type { Due } from '../store/claims.ts';
+import { claimDue, classOf, ledgerSequence, LIVE_UP_TO, nextDueInMs, takeOverCalls } from '../store/claims.ts';
+import type { Due, DueClass } from '../store/claims.ts';
 import { LeaseLost, releaseLease, renewLease, takeLease } from '../store/leases.ts';
 import { takeRechecks, takeRemarks, takeReviews } from '../store/marks.ts';
 import { foldLateOutcomes } from '../store/record.ts';
@@ -41,19 +41,10 @@ export interface DrainResult {
 
 /** Whole batches that fail for the vendor's sake, one after the other, before the attempt fails. */
 const TROUBLED_BATCHES_TO_FAIL = 3;
-const URGENT_UP_TO = 10;
-const LIVE_UP_TO = 20;
 const HEARTBEAT_MS = 1_000;
 const LONGEST_STRETCH = 8;
 /** Batches that are claimed at once for each place of bulk. */
 const CLAIM_AHEAD = 3;
-
-type CallClass = 'urgent' | 'live' | 'bulk';
-
-function classOf(due: Due): CallClass {
-  if (due.priority <= URGENT_UP_TO) return 'urgent';
-  return due.priority <= LIVE_UP_TO ? 'live' : 'bulk';
-}
 
 export async function drain(deps: Deps, input: DrainInput): Promise<DrainResult> {
   const runtime = runtimeOf(deps, input.system);
@@ -89,7 +80,7 @@ class Drain {
   /** Ends waits for tokens: at the bound, at a pause, at shutdown. */
   readonly #closing = new AbortController();
   readonly #inFlight = new Set<ContactId>();
-  readonly #running: Record<CallClass, Set<Promise<void>>> = { urgent: new Set(), live: new Set(), bulk: new Set() };
+  readonly #running: Record<DueClass, Set<Promise<void>>> = { urgent: new Set(), live: new Set(), bulk: new Set() };
   /** Contacts whose outcome waits to be folded, or whose earlier call is not taken over yet. */
   #blocked = new Set<ContactId>();
   #token = 0;
@@ -142,6 +133,7 @@ class Drain {
       this.#deps.stopping.removeEventListener('abort', shutDown);
       await releaseLease(db, this.#runtime.name, this.#token).catch(() => undefined);
     }
+    this.#deps.meter.drain(this.#runtime.name, this.#failure === null ? this.#ended : 'failed');
     if (this.#failure !== null) throw await this.#explain(this.#failure);
     // What went wrong before is over once something was read back again.
     if (this.#totals.verified > 0) await forgetError(db, this.#runtime.name);
@@ -209,7 +201,7 @@ class Drain {
   }
 
   /** Batches in flight per class; urgent and live have places that bulk cannot take. */
-  #places(): Record<CallClass, number> {
+  #places(): Record<DueClass, number> {
     const many = Math.max(1, Math.min(6, this.#runtime.concurrency - 1));
     return { urgent: 2, live: Math.max(1, Math.ceil(many / 2)), bulk: many };
   }
@@ -264,7 +256,7 @@ class Drain {
   async #fill(): Promise<boolean> {
     const size = this.#runtime.capabilities.deliverBatch * this.#stretch;
     const places = this.#places();
-    const free = (callClass: CallClass): number => Math.max(0, places[callClass] - this.#running[callClass].size);
+    const free = (callClass: DueClass): number => Math.max(0, places[callClass] - this.#running[callClass].size);
     const quick = free('urgent') + free('live');
     const refill = free('bulk') > 0 && this.#ahead.length < size;
     if (quick === 0 && !refill && this.#ahead.length < size) return false;
@@ -285,7 +277,7 @@ class Drain {
   }
 
   /** Starts batches of those that are not in flight already, one a free place. */
-  #startBatches(due: Due[], callClass: CallClass, free: number, size: number): { started: boolean; left: Due[] } {
+  #startBatches(due: Due[], callClass: DueClass, free: number, size: number): { started: boolean; left: Due[] } {
     let left = due.filter((d) => !this.#inFlight.has(d.contactId) && !this.#blocked.has(d.contactId));
     let started = false;
     for (let place = 0; place < free && left.length > 0; place += 1) {
@@ -296,7 +288,7 @@ class Drain {
     return { started, left };
   }
 
-  #start(due: Due[], callClass: CallClass): void {
+  #start(due: Due[], callClass: DueClass): void {
     for (const { contactId } of due) this.#inFlight.add(contactId);
     const running = this.#running[callClass];
     const promise = this.#work(due, callClass).finally(() => {
@@ -306,7 +298,7 @@ class Drain {
     running.add(promise);
   }
 
-  async #work(due: Due[], callClass: CallClass): Promise<void> {
+  async #work(due: Due[], callClass: DueClass): Promise<void> {
     try {
       const report = await runBatch(
         {

@@ -6,6 +6,7 @@ import { GateClosed } from '../connectors/kit/connector.ts';
 import { endCalls, observeLimits, refundCall, takeCall } from '../store/budgets.ts';
 import type { CallClass } from '../store/budgets.ts';
 import type { Db } from '../store/db.ts';
+import type { Meter } from '../telemetry/metrics.ts';
 import { standingBack } from './precedence.ts';
 import type { Waiting } from './precedence.ts';
 
@@ -25,6 +26,9 @@ export interface GateOptions {
   /** Longer waits than this end the attempt instead of keeping a place. */
   longestWaitMs: number;
   onCall?: (name: string) => void;
+  /** Where calls are counted, under which system. */
+  meter: Meter;
+  system: string;
 }
 
 const NEVER = new AbortController().signal;
@@ -215,14 +219,20 @@ export function openGate(options: GateOptions): EngineGate {
       prepaid = null;
       slot ??= await waiting(async () => acquire(options.stopsBetweenCalls === true ? options.closing : NEVER));
       options.onCall?.(name);
+      const started = performance.now();
+      let isFailed = true;
       try {
-        return await waiting(async () => fn(AbortSignal.timeout(callTimeoutMs)));
+        const answer = await waiting(async () => fn(AbortSignal.timeout(callTimeoutMs)));
+        isFailed = false;
+        return answer;
       } finally {
+        options.meter.call(options.system, options.callClass, (performance.now() - started) / 1000, isFailed);
         local.free();
         shared.end(slot);
       }
     },
     observe(reading: LimitReading) {
+      if (reading.blockedForMs !== undefined) options.meter.limited(options.system, reading.reason ?? 'unnamed');
       shared.observe(reading);
     },
   };

@@ -36,6 +36,8 @@ export async function checkSystem(deps: Deps, system: string): Promise<string[]>
   const gate = openGate({
     db: deps.db,
     account: runtime.account,
+    system: runtime.name,
+    meter: deps.meter,
     callClass: 'live',
     callTimeoutMs: runtime.callTimeoutMs,
     concurrency: runtime.concurrency,

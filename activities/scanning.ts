@@ -110,6 +110,8 @@ async function readPage(
     const gate = openGate({
       db: deps.db,
       account: runtime.account,
+      system: runtime.name,
+      meter: deps.meter,
       callClass: 'scan',
       callTimeoutMs: runtime.callTimeoutMs,
       concurrency: runtime.concurrency,

@@ -26,6 +26,8 @@ export interface ApiDeps {
   operations: Operations;
   /** A pino logger. */
   log: FastifyBaseLogger;
+  /** Told of each answer: method, the route's pattern, status, seconds. */
+  onAnswered?: (method: string, route: string, status: number, seconds: number) => void;
 }
 
 /** What the doors share besides. */

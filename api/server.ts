@@ -46,7 +46,7 @@ export function buildApi(deps: ApiDeps): Api {
   addProblemHandler(app, new Refusals(deps.db));
   addJsonBodies(app);
   addHeaders(app);
-  addRequestLog(app);
+  addRequestLog(app, deps.onAnswered);
   addAuthentication(app, deps);
   app.addHook('preValidation', async (request) => {
     refuseUnsoundText('path', request.params);
@@ -99,7 +99,7 @@ function addHeaders(app: Api): void {
 }
 
 /** One line a request: the route's pattern, never the address, which may name a reference or a query. */
-function addRequestLog(app: Api): void {
+function addRequestLog(app: Api, onAnswered: ApiDeps['onAnswered']): void {
   app.addHook('onRequest', async (request, reply) => {
     reply.raw.once('close', () => {
       if (!reply.raw.writableFinished)
@@ -107,6 +107,7 @@ function addRequestLog(app: Api): void {
     });
   });
   app.addHook('onResponse', async (request, reply) => {
+    onAnswered?.(request.method, request.routeOptions.url ?? 'none', reply.statusCode, reply.elapsedTime / 1000);
     request.log.info(
       {
         method: request.method,

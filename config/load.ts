@@ -234,6 +234,10 @@ function assemble(path: string, values: Sections, systems: readonly SystemConfig
     database: values.database,
     api: { host: values.api.host, port, publicUrl: values.api.publicUrl ?? `http://${values.api.host}:${port}` },
     worker: values.worker,
+    telemetry: {
+      host: values.telemetry.host,
+      port: readEnvironment(env).ports['metrics'] ?? values.telemetry.port ?? null,
+    },
     purposes: Object.fromEntries(
       Object.entries(values.purposes).map(([name, purpose]) => [
         name,

@@ -145,6 +145,12 @@ export const sections = {
       callSeconds: seconds.default(30),
     })
     .prefault({}),
+  telemetry: z
+    .strictObject({
+      host: text.default('127.0.0.1'),
+      port: port.optional(),
+    })
+    .prefault({}),
   purposes: z.record(slug, purpose).prefault({}),
   attributes: z
     .record(z.string().regex(/^[A-Za-z]\w{0,59}$/, { error: 'a name of letters, digits and _' }), attribute)

@@ -25,6 +25,8 @@ export interface Place {
   env: Record<string, string>;
   apiUrl: string;
   apiKey: string;
+  /** Where worker and API tell of themselves. */
+  metrics: { worker: string; api: string };
   apiKeyFile: string;
   temporalUi: string | null;
   sandboxes: Record<Vendor, { system: string; control: string }>;

@@ -10,6 +10,8 @@ export const portTable = {
   temporal: { port: 7255, setting: 'PLUMBLINE_PORT_TEMPORAL', what: 'Temporal' },
   temporalUi: { port: 8255, setting: 'PLUMBLINE_PORT_TEMPORAL_UI', what: "Temporal's Web UI" },
   api: { port: 8080, setting: 'PLUMBLINE_PORT_API', what: 'the HTTP API' },
+  workerMetrics: { port: 4301, setting: 'PLUMBLINE_PORT_WORKER_METRICS', what: "the worker's metrics" },
+  apiMetrics: { port: 4302, setting: 'PLUMBLINE_PORT_API_METRICS', what: "the API's metrics" },
   hubspot: { port: 4101, setting: 'PLUMBLINE_PORT_HUBSPOT', what: 'the HubSpot sandbox' },
   mailchimp: { port: 4102, setting: 'PLUMBLINE_PORT_MAILCHIMP', what: 'the Mailchimp sandbox' },
   xero: { port: 4103, setting: 'PLUMBLINE_PORT_XERO', what: 'the Xero sandbox' },

@@ -143,12 +143,18 @@ async function bringUp(
             ownSecret(dataDir, name, () => randomBytes(24).toString('hex')),
           )
         : { worker: databaseUrl, api: databaseUrl };
-    await bringRole(supervisor, dataDir, 'worker', { ...env, DATABASE_URL: accounts.worker }, { line: /worker ready/ });
+    await bringRole(
+      supervisor,
+      dataDir,
+      'worker',
+      { ...env, DATABASE_URL: accounts.worker, PLUMBLINE_PORT_METRICS: String(ports.workerMetrics) },
+      { line: /worker ready/ },
+    );
     await bringRole(
       supervisor,
       dataDir,
       'api',
-      { ...env, DATABASE_URL: accounts.api },
+      { ...env, DATABASE_URL: accounts.api, PLUMBLINE_PORT_METRICS: String(ports.apiMetrics) },
       { url: `http://127.0.0.1:${ports.api}/ready` },
     );
     say('Worker and API: ready.');
@@ -158,6 +164,7 @@ async function bringUp(
       env,
       apiUrl: `http://127.0.0.1:${ports.api}`,
       apiKey,
+      metrics: { worker: `http://127.0.0.1:${ports.workerMetrics}`, api: `http://127.0.0.1:${ports.apiMetrics}` },
       apiKeyFile: join(dataDir, 'demo-api.key'),
       temporalUi: temporal.ui,
       sandboxes: {
@@ -299,6 +306,7 @@ function sayWhere(place: Place, say: Say): void {
   say('Running. Ctrl-C stops everything in order.');
   if (place.temporalUi !== null) say(`  Temporal Web UI     ${place.temporalUi}/namespaces/plumbline/workflows`);
   say(`  API documentation   ${place.apiUrl}/docs   (key: ${place.apiKeyFile})`);
+  say(`  Metrics             ${place.metrics.worker}/metrics, ${place.metrics.api}/metrics`);
   say('  Command line        npm run -s plumbline -- status   (and --help)');
   for (const vendor of VENDORS) say(`  ${`${vendor} sandbox`.padEnd(19)} ${place.sandboxes[vendor].control}/`);
 }

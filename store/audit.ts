@@ -184,6 +184,16 @@ export async function sealAudit(db: Db): Promise<number> {
   });
 }
 
+/** Seconds since the oldest entry that waits for its seal; 0 when all are sealed. */
+export async function unsealedSeconds(db: Db): Promise<number> {
+  const { seconds } = await oneRow<{ seconds: number | null }>(
+    db,
+    `select extract(epoch from clock_timestamp() - min(at))::double precision as seconds from audit
+     where id > coalesce((select entry_id from audit_chain order by seq desc limit 1), 0)`,
+  );
+  return Math.max(0, seconds ?? 0);
+}
+
 export interface AuditVerdict {
   ok: boolean;
   sealed: number;

@@ -119,3 +119,13 @@ export async function useDecision(tx: Db | Tx, id: string, subject: string): Pro
     [id, subject],
   );
 }
+
+/** How many cases are open, and the seconds until the nearest of their deadlines (negative when it has passed). */
+export async function openCaseFigures(db: Db): Promise<{ count: number; nearestDeadlineSeconds: number | null }> {
+  return oneRow(
+    db,
+    `select count(*)::integer as count,
+       extract(epoch from min(deadline) - clock_timestamp())::double precision as "nearestDeadlineSeconds"
+     from cases where closed_at is null`,
+  );
+}

@@ -8,6 +8,20 @@ export interface Due {
   contactId: ContactId;
   wanted: number;
   priority: number;
+  /** Milliseconds that it had been due when it was claimed. */
+  waitedMs: number;
+}
+
+/** Priorities up to this one are urgent: withdrawals and erasures. */
+const URGENT_UP_TO = 10;
+/** Priorities up to this one are live: single changes. Above is bulk. */
+export const LIVE_UP_TO = 20;
+
+export type DueClass = 'urgent' | 'live' | 'bulk';
+
+export function classOf({ priority }: Pick<Due, 'priority'>): DueClass {
+  if (priority <= URGENT_UP_TO) return 'urgent';
+  return priority <= LIVE_UP_TO ? 'live' : 'bulk';
 }
 
 /** How many of the most urgent are asked for, and how many of the rest; each includes those that the caller has in flight. */
@@ -20,7 +34,8 @@ export interface ClaimLimits {
 
 /** The next due deliveries of a system, most urgent and oldest first. */
 export async function claimDue(db: Db, system: string, limits: ClaimLimits): Promise<Due[]> {
-  const due = `select contact_id as "contactId", wanted, priority from deliveries
+  const due = `select contact_id as "contactId", wanted, priority,
+       greatest(0, extract(epoch from clock_timestamp() - due_since) * 1000)::double precision as "waitedMs" from deliveries
      where system = ? and wanted > settled and (not_before is null or not_before <= clock_timestamp())`;
   return rows<Due>(
     db,

@@ -158,3 +158,13 @@ export async function listDrifts(
     [runId, options.after ?? 0, options.limit ?? 200],
   );
 }
+
+/** System → seconds since its last reconciliation ended well. */
+export async function reconciledSecondsAgo(db: Db): Promise<Map<string, number>> {
+  const found = await rows<{ system: string; seconds: number }>(
+    db,
+    `select system, extract(epoch from clock_timestamp() - max(ended_at))::double precision as seconds
+     from runs where kind = 'reconciliation' and state = 'done' and system is not null group by system`,
+  );
+  return new Map(found.map((f) => [f.system, f.seconds]));
+}

@@ -116,6 +116,8 @@ export interface Backlog {
   urgent: number;
   /** Seconds since the oldest due delivery was first due. */
   oldestSeconds: number | null;
+  /** Of those among them that are urgent: withdrawals and erasures. */
+  oldestUrgentSeconds: number | null;
   problems: number;
 }
 
@@ -128,10 +130,13 @@ export async function backlog(db: Db, name: string): Promise<Backlog> {
        (select count(*) from (select 1 from deliveries where system = ? and wanted > settled and priority <= 10 limit 100000) x)::integer as urgent,
        (select extract(epoch from clock_timestamp() - min(due_since))::integer from (
           (select due_since from deliveries where system = ? and wanted > settled order by priority, due_since limit 1000)) x) as "oldestSeconds",
+       (select extract(epoch from clock_timestamp() - min(due_since))::integer from (
+          (select due_since from deliveries where system = ? and wanted > settled and priority <= 10 order by priority, due_since limit 1000)) x)
+         as "oldestUrgentSeconds",
        (select count(*) from (select 1 from deliveries where system = ? and wanted = settled and (
           data_outcome in ('rejected', 'refused', 'ambiguous', 'not_supported', 'unclassified', 'mismatch', 'suppressed')
           or consent_outcome in ('rejected', 'refused', 'ambiguous', 'not_supported', 'unclassified', 'mismatch', 'suppressed')) limit 100000) x)::integer as problems`,
-    [name, name, name, name],
+    [name, name, name, name, name],
   );
 }
 

@@ -11,6 +11,7 @@ import { closeTickets } from '../store/erasure.ts';
 import { addMissingPairs } from '../store/marks.ts';
 import { listSystems } from '../store/systems.ts';
 import type { LaneTiming } from '../workflows/contracts/index.ts';
+import { lookForStuck } from './stuck.ts';
 import { syncSchedules } from './schedules.ts';
 import type { ScheduleSettings } from './schedules.ts';
 import { startErasure, startLane } from './starters.ts';
@@ -31,6 +32,8 @@ export interface Keeper {
 }
 
 const SEAL_EVERY_MS = 1_000;
+/** Found within five minutes, whatever a round takes. */
+const STUCK_EVERY_MS = 60_000;
 const PAIRS_EVERY_MS = 10 * 60_000;
 
 /** One round: everything that should run, runs. */
@@ -76,6 +79,11 @@ export function startKeeper(options: KeeperOptions): Keeper {
   });
   loop(SEAL_EVERY_MS, 'Sealing the audit log', async () => {
     while (!stopped && (await sealAudit(db)) > 0);
+  });
+
+  let stuck: ReadonlySet<string> = new Set();
+  loop(STUCK_EVERY_MS, 'Looking for stuck workflows', async () => {
+    stuck = await lookForStuck(options, stuck);
   });
 
   return {

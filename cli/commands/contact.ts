@@ -1,4 +1,5 @@
 /** One person's file: found by an address that is asked for, shown with everything held: the answer to an access request (GDPR Art. 15). */
+import { NO_METER } from '../../telemetry/metrics.ts';
 import type { Command } from 'commander';
 import { buildSystem } from '../../app.ts';
 import type { App } from '../../app.ts';
@@ -169,6 +170,8 @@ async function collectAll(app: App, id: ContactId): Promise<Record<string, unkno
     const gate = openGate({
       db: app.db,
       account: runtime.account,
+      system: runtime.name,
+      meter: NO_METER,
       callClass: 'live',
       callTimeoutMs: runtime.callTimeoutMs,
       concurrency: runtime.concurrency,

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import type { App } from '../../app.ts';
 import { listCases } from '../../store/cases.ts';
 import { oneRow } from '../../store/db.ts';
+import { stuckWorkflows } from '../../store/stuck.ts';
 import { backlog, budgetUse, listSystems } from '../../store/systems.ts';
 import { duration, paint, print, printJson, table } from '../ui/text.ts';
 import { withApp } from '../with-app.ts';
@@ -50,7 +51,7 @@ async function read({ db }: App) {
        (select count(*) from audit a where not exists (select 1 from audit_chain c where c.entry_id = a.id)
          and a.id > coalesce((select max(entry_id) from audit_chain), 0))::integer as unsealed`,
   );
-  return { ...counts, systems, cases };
+  return { ...counts, systems, cases, stuck: await stuckWorkflows(db) };
 }
 
 function show(now: Status, clear: boolean): void {
@@ -73,6 +74,8 @@ function show(now: Status, clear: boolean): void {
   );
   for (const { name, lastError } of now.systems)
     if (lastError !== null) print(paint('yellow', `${name}: ${lastError}`));
+  for (const { id, type, attempt } of now.stuck)
+    print(paint('red', `stuck: ${type} ${id}, its task failed ${attempt} times (docs/runbooks/WorkflowStuck.md)`));
   if (now.cases.length === 0) return;
   print();
   table(

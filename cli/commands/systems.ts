@@ -1,4 +1,5 @@
 /** What operators do with systems: pause, resume, retry, see problems, apply a changed mapping. */
+import { NO_METER } from '../../telemetry/metrics.ts';
 import type { Command } from 'commander';
 import { activityDeps, buildSystems } from '../../app.ts';
 import { applyMapping, planMapping } from '../../activities/mapping.ts';
@@ -86,7 +87,7 @@ export function addSystems(program: Command): void {
     .action(async (system: string | undefined, options: { apply?: boolean; json?: boolean }) => {
       await withApp(async (app) => {
         const systems = await buildSystems(app);
-        const deps = activityDeps(app, systems, new AbortController().signal);
+        const deps = activityDeps(app, systems, new AbortController().signal, NO_METER);
         const stored = new Map((await listSystems(app.db)).map((s) => [s.name, s.rulesHash]));
         try {
           for (const [name, runtime] of systems) {
