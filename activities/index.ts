@@ -1,4 +1,5 @@
 /** All activities, as thin edges: one object in, one object out; ids, counts and codes only. */
+import * as causing from './causing.ts';
 import type { Deps } from './deps.ts';
 import { drain } from './drain.ts';
 import type { DrainInput, DrainResult } from './drain.ts';
@@ -39,6 +40,9 @@ export function createActivities(deps: Deps) {
     closeCase: (input: { caseId: string; systems: erasing.ErasureProgress['systems'] }) =>
       erasing.closeCase(deps, input.caseId, input.systems),
     remindCase: (input: { caseId: string; daysLeft: number }) => erasing.remindCase(deps, input.caseId, input.daysLeft),
+
+    viewCause: (input: { causeId: string }) => causing.viewCause(deps, input.causeId),
+    resolveCause: (input: { causeId: string } & causing.Resolution) => causing.resolveCause(deps, input.causeId, input),
 
     planRetention: (input: { runId: string }) => retaining.planRetention(deps, input.runId),
     purgeRun: (input: { runId: string }) => retaining.purgeRun(deps, input.runId),

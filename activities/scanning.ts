@@ -241,10 +241,16 @@ async function compareOne(
   };
 }
 
-/** A field that the vendor gives back different after a true write is a problem for a person, not a repair each night. */
+/** A field that the vendor gives back different after a true write is a problem for a person, not a repair each night; so is what one accepted. */
 function isKnownProblem(loaded: LoadedOne, differs: ReturnType<typeof compareReading>): boolean {
   const { dataOutcome, dataField } = loaded.ledger;
-  if (dataOutcome !== 'mismatch' || differs.consents.length > 0 || differs.key || differs.presence) return false;
+  if (
+    (dataOutcome !== 'mismatch' && dataOutcome !== 'skipped') ||
+    differs.consents.length > 0 ||
+    differs.key ||
+    differs.presence
+  )
+    return false;
   return differs.fields.every((field) => field === dataField);
 }
 

@@ -28,6 +28,9 @@ export const ROUTE_ROLES = {
   'POST /v1/runs/:id/decision': 'lead',
   'POST /v1/retention/runs': 'operator',
   'GET /v1/problems': 'operator',
+  'GET /v1/causes': 'operator',
+  'GET /v1/causes/:id': 'operator',
+  'POST /v1/causes/:id/resolution': 'operator',
   'GET /v1/purposes/:purpose/recipients': 'operator',
   'GET /v1/audit': 'operator',
 } as const satisfies Record<string, Role>;

@@ -1,6 +1,6 @@
 /** The page of all commands, from their own help: `node cli/page.ts > docs/cli.md`. */
 import type { Command } from 'commander';
-import { buildProgram } from './main.ts';
+import { buildProgram } from './program.ts';
 
 /** Markdown, one section a command. */
 export async function commandPage(): Promise<string> {

@@ -4,12 +4,15 @@ import { row, rows } from './db.ts';
 import type { Db, Tx } from './db.ts';
 
 /** Outcomes that only a person, or a new change of the record, can bring forward. */
-const NEEDS_PERSON = `('rejected', 'refused', 'ambiguous', 'not_supported', 'unclassified', 'mismatch', 'suppressed')`;
+export const NEEDS_PERSON = `('rejected', 'refused', 'ambiguous', 'not_supported', 'unclassified', 'mismatch', 'suppressed')`;
 
 export interface DeliveryView {
   system: string;
-  /** `verified`: as wanted, and read back where there was something to read; `retained`: lawfully kept (GDPR Art. 17(3)). */
-  state: 'verified' | 'due' | 'problem' | 'retained';
+  /**
+   * `verified`: as wanted, and read back where there was something to read; `retained`: lawfully kept (GDPR Art. 17(3)); `skipped`: not as
+   * wanted, and accepted so by a person until the contact changes.
+   */
+  state: 'verified' | 'due' | 'problem' | 'retained' | 'skipped';
   dueSince: string | null;
   notBefore: string | null;
   contactVersion: number | null;
@@ -30,6 +33,7 @@ export async function deliveriesOf(db: Db | Tx, contactId: ContactId): Promise<D
     `select d.system,
        case when d.wanted > d.settled then 'due'
             when d.data_outcome in ${NEEDS_PERSON} or d.consent_outcome in ${NEEDS_PERSON} then 'problem'
+            when 'skipped' in (d.data_outcome, d.consent_outcome) then 'skipped'
             when d.data_outcome = 'retained' then 'retained' else 'verified' end as state,
        case when d.wanted > d.settled then d.due_since end as "dueSince",
        case when d.wanted > d.settled then d.not_before end as "notBefore",
@@ -97,5 +101,44 @@ export async function problemGroups(db: Db, system?: string): Promise<ProblemGro
        (array_agg(contact_id order by outcome_at))[1:5] as "contactIds"
      from open group by system, part, kind, code, field order by count(*) desc, system, part, kind, code, field`,
     [system ?? null, system ?? null],
+  );
+}
+
+export type ListedState = 'due' | 'problem' | 'skipped';
+
+export interface ListedDelivery {
+  contactId: ContactId;
+  system: string;
+  /** When it became due, or when the outcome came. */
+  since: string | null;
+  code: string | null;
+}
+
+const LISTED: Record<ListedState, { where: string; since: string; order: string }> = {
+  due: { where: 'd.wanted > d.settled', since: 'd.due_since', order: 'd.priority, d.due_since' },
+  problem: {
+    where: `(d.data_outcome in ${NEEDS_PERSON} or d.consent_outcome in ${NEEDS_PERSON})`,
+    since: 'd.outcome_at',
+    order: 'd.outcome_at',
+  },
+  skipped: {
+    where: `'skipped' in (d.data_outcome, d.consent_outcome)`,
+    since: 'd.outcome_at',
+    order: 'd.outcome_at',
+  },
+};
+
+/** Deliveries in one state, those that wait longest first. */
+export async function listDeliveries(
+  db: Db,
+  { state, system, limit }: { state: ListedState; system?: string; limit: number },
+): Promise<ListedDelivery[]> {
+  const { where, since, order } = LISTED[state];
+  return rows<ListedDelivery>(
+    db,
+    `select d.contact_id as "contactId", d.system, ${since} as since, coalesce(d.data_code, d.consent_code) as code
+     from deliveries d join systems s on s.name = d.system and not s.removed
+     where ${where} and (?::text is null or d.system = ?) order by ${order} limit ?`,
+    [system ?? null, system ?? null, limit],
   );
 }

@@ -66,6 +66,7 @@ const WORKER: Grants = {
   runs: 'select, insert, update',
   run_items: 'select, insert, update',
   drifts: 'select, insert',
+  causes: 'select, insert, update',
   migrations: 'select',
 };
 
@@ -95,6 +96,7 @@ const API: Grants = {
   runs: 'select, insert, update (kind)',
   run_items: 'select',
   drifts: 'select',
+  causes: 'select',
   migrations: 'select',
 };
 
@@ -102,7 +104,7 @@ const AUDIT: Grants = { audit: `insert ${AUDIT_ENTRY}` };
 
 const READABLE =
   'contacts contact_versions contact_addresses contact_aliases consent_events statements holds systems deliveries external_ids budgets ' +
-  'budget_slots audit audit_chain audit_epochs cases runs run_items drifts migrations';
+  'budget_slots audit audit_chain audit_epochs cases runs run_items drifts causes migrations';
 const READ: Grants = Object.fromEntries(READABLE.split(' ').map((table) => [table, 'select']));
 
 /** By group; `migrate` owns everything and needs none. */

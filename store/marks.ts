@@ -3,6 +3,7 @@
  * locked now is marked by the next round.
  */
 import type { ContactId } from '../domain/contact.ts';
+import { NEEDS_PERSON } from './delivery-views.ts';
 import { oneRow, rows } from './db.ts';
 import type { Db, Tx } from './db.ts';
 
@@ -147,8 +148,8 @@ export async function retryDeliveries(db: Db, asked: { system?: string; contactI
     `select contact_id, system from deliveries
      where (?::text is null or system = ?) and (?::uuid is null or contact_id = ?)
        and (?::uuid is not null or wanted > settled
-            or data_outcome in ('rejected', 'refused', 'ambiguous', 'not_supported', 'unclassified', 'mismatch', 'suppressed')
-            or consent_outcome in ('rejected', 'refused', 'ambiguous', 'not_supported', 'unclassified', 'mismatch', 'suppressed'))`,
+            or data_outcome in ${NEEDS_PERSON}
+            or consent_outcome in ${NEEDS_PERSON})`,
     [
       asked.system ?? null,
       asked.system ?? null,

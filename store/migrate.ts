@@ -12,6 +12,7 @@ import * as m0006 from './migrations/0006_audit_order.ts';
 import * as m0007 from './migrations/0007_batches.ts';
 import * as m0015 from './migrations/0015_changed_fields.ts';
 import * as m0016 from './migrations/0016_new_contacts.ts';
+import * as m0017 from './migrations/0017_causes.ts';
 
 const all: Record<string, { up: string; down: string }> = {
   '0001_contacts': m0001,
@@ -23,6 +24,7 @@ const all: Record<string, { up: string; down: string }> = {
   '0007_batches': m0007,
   '0015_changed_fields': m0015,
   '0016_new_contacts': m0016,
+  '0017_causes': m0017,
 };
 
 const source: Knex.MigrationSource<string> = {

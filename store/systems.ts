@@ -1,5 +1,6 @@
 /** The systems as the database knows them: state of each lane, rules hash, what is known of the first scan. */
 import type { SystemRules } from '../domain/want.ts';
+import { NEEDS_PERSON } from './delivery-views.ts';
 import { oneRow, row, rows } from './db.ts';
 import type { Db, Tx, Writer } from './db.ts';
 
@@ -134,23 +135,44 @@ export async function backlog(db: Db, name: string): Promise<Backlog> {
           (select due_since from deliveries where system = ? and wanted > settled and priority <= 10 order by priority, due_since limit 1000)) x)
          as "oldestUrgentSeconds",
        (select count(*) from (select 1 from deliveries where system = ? and wanted = settled and (
-          data_outcome in ('rejected', 'refused', 'ambiguous', 'not_supported', 'unclassified', 'mismatch', 'suppressed')
-          or consent_outcome in ('rejected', 'refused', 'ambiguous', 'not_supported', 'unclassified', 'mismatch', 'suppressed')) limit 100000) x)::integer as problems`,
+          data_outcome in ${NEEDS_PERSON}
+          or consent_outcome in ${NEEDS_PERSON}) limit 100000) x)::integer as problems`,
     [name, name, name, name, name],
   );
 }
 
+export interface BudgetUse {
+  perDay: number | null;
+  /** Calls a second that the account allows in the long run; null without such a limit. */
+  perSecond: number | null;
+  dayUsed: number;
+  inFlight: number;
+  blockedUntil: string | null;
+}
+
 /** Calls used by an account: for showing the share of its limits. */
-export async function budgetUse(
-  db: Db,
-  account: string,
-): Promise<{ perDay: number | null; dayUsed: number; inFlight: number; blockedUntil: string | null } | undefined> {
-  return row(
+export async function budgetUse(db: Db, account: string): Promise<BudgetUse | undefined> {
+  return row<BudgetUse>(
     db,
-    `select per_day as "perDay", case when day = (clock_timestamp() at time zone 'UTC')::date then day_used else 0 end as "dayUsed",
+    `select per_day as "perDay", per_ms * 1000 as "perSecond", case when day = (clock_timestamp() at time zone 'UTC')::date then day_used else 0 end as "dayUsed",
        (select count(*) from budget_slots s where s.account = b.account and s.until > clock_timestamp())::integer as "inFlight",
        case when blocked_until > clock_timestamp() then blocked_until end as "blockedUntil"
      from budgets b where account = ?`,
     [account],
   );
+}
+
+/** Entries of the audit log that a look at the rate goes back at most. */
+const RATE_ENTRIES = 50_000;
+
+/** System → deliveries read back in the last minute; counted in the newest 50,000 audit entries, so a floor when more happens. */
+export async function readBackPerMinute(db: Db): Promise<Map<string, number>> {
+  const found = await rows<{ system: string; n: number }>(
+    db,
+    `select system, count(*)::integer as n from audit
+     where id > (select coalesce(max(id), 0) - ? from audit) and kind = 'delivery.verified' and at > clock_timestamp() - interval '1 minute'
+     group by system`,
+    [RATE_ENTRIES],
+  );
+  return new Map(found.map((f) => [f.system, f.n]));
 }

@@ -3,6 +3,7 @@
  * time and never a change.
  */
 import type { ContactId } from '../domain/contact.ts';
+import type { ResolveInput } from '../workflows/contracts/index.ts';
 
 /** Implemented over the Temporal client; tests record what was asked. */
 export interface Operations {
@@ -24,6 +25,8 @@ export interface Operations {
   decideRun(runId: string, decisionId: string): Promise<void>;
   /** Starts a retention run (a dry run until somebody approves it). @returns the run's id */
   startRetention(actor: string): Promise<string>;
+  /** Retries, skips or hands over a cause. @returns a sentence with the count */
+  resolveCause(id: string, asked: ResolveInput): Promise<string>;
   /** Null when Temporal answers, else one sentence without addresses or secrets. */
   problem(): Promise<string | null>;
   /** Links into Temporal's Web UI, with the right filter; null where no UI is known. */
@@ -34,7 +37,8 @@ export type TemporalUiTarget =
   | { kind: 'home' }
   | { kind: 'lane'; system: string }
   | { kind: 'case'; caseId: string }
-  | { kind: 'run'; runId: string };
+  | { kind: 'run'; runId: string }
+  | { kind: 'cause'; id: string };
 
 /** Thrown by an operation that is impossible as things stand; everything else thrown means that Temporal could not be asked. */
 export class OperationRefused extends Error {

@@ -6,6 +6,7 @@ import type { Client } from '@temporalio/client';
 import type { Logger } from 'pino';
 import { sealAudit } from '../store/audit.ts';
 import { listCases } from '../store/cases.ts';
+import { listCauses, syncCauses } from '../store/causes.ts';
 import type { Db } from '../store/db.ts';
 import { closeTickets } from '../store/erasure.ts';
 import { addMissingPairs } from '../store/marks.ts';
@@ -14,7 +15,7 @@ import type { LaneTiming } from '../workflows/contracts/index.ts';
 import { lookForStuck } from './stuck.ts';
 import { syncSchedules } from './schedules.ts';
 import type { ScheduleSettings } from './schedules.ts';
-import { startErasure, startLane } from './starters.ts';
+import { startErasure, startLane, tellCause } from './starters.ts';
 
 export interface KeeperOptions {
   db: Db;
@@ -34,6 +35,11 @@ export interface Keeper {
 const SEAL_EVERY_MS = 1_000;
 /** Found within five minutes, whatever a round takes. */
 const STUCK_EVERY_MS = 60_000;
+const CAUSES_EVERY_MS = 3_000;
+/** Causes are few: systems times codes. */
+const CAUSES_AT_MOST = 1_000;
+/** Rounds of causes after which all of their workflows are told, not only those that changed. */
+const CAUSES_ALL = 100;
 const PAIRS_EVERY_MS = 10 * 60_000;
 
 /** One round: everything that should run, runs. */
@@ -43,6 +49,14 @@ export async function keepOnce(options: KeeperOptions): Promise<void> {
   for (const { name } of await listSystems(db)) if (known.has(name)) await startLane(client, name, timing);
   for (const open of await listCases(db, { open: true, limit: 1000 })) await startErasure(client, open.id);
   await closeTickets(db);
+}
+
+/** Opens, counts and closes causes by the ledger, and tells their workflows; those of an emptied Temporal are started anew. */
+export async function keepCauses({ db, client }: Pick<KeeperOptions, 'db' | 'client'>, all: boolean): Promise<void> {
+  const changed = await syncCauses(db);
+  const ids = new Set(changed.map(({ id }) => id));
+  if (all) for (const { id } of await listCauses(db, { limit: CAUSES_AT_MOST })) ids.add(id);
+  for (const id of ids) await tellCause(client, id);
 }
 
 export function startKeeper(options: KeeperOptions): Keeper {
@@ -81,6 +95,11 @@ export function startKeeper(options: KeeperOptions): Keeper {
     while (!stopped && (await sealAudit(db)) > 0);
   });
 
+  let rounds = 0;
+  loop(CAUSES_EVERY_MS, 'Keeping causes', async () => {
+    await keepCauses(options, rounds % CAUSES_ALL === 0);
+    rounds += 1;
+  });
   let stuck: ReadonlySet<string> = new Set();
   loop(STUCK_EVERY_MS, 'Looking for stuck workflows', async () => {
     stuck = await lookForStuck(options, stuck);

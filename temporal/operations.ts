@@ -5,12 +5,21 @@ import { WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/cl
 import type { Operations } from './asked.ts';
 import { OperationRefused } from './asked.ts';
 import { appendAudit } from '../store/audit.ts';
+import { getCause } from '../store/causes.ts';
 import type { Db } from '../store/db.ts';
 import { distrustAll, retryDeliveries } from '../store/marks.ts';
 import { getRun, startRun } from '../store/runs.ts';
 import { getSystem, listSystems, noteError, setSystemState } from '../store/systems.ts';
-import { erasureId, laneId, reconciliationId, retentionId } from '../workflows/contracts/index.ts';
-import { decide, startErasure, startReconciliation, startRetention, wakeLane } from './starters.ts';
+import { causeId, erasureId, laneId, reconciliationId, retentionId } from '../workflows/contracts/index.ts';
+import {
+  decide,
+  resolveCause,
+  startErasure,
+  startReconciliation,
+  startRetention,
+  tellCause,
+  wakeLane,
+} from './starters.ts';
 
 export interface OperationsOptions {
   db: Db;
@@ -115,6 +124,13 @@ export function createOperations({ db, client, namespace, uiUrl }: OperationsOpt
       await startRetention(client, runId);
       return runId;
     },
+    async resolveCause(id, asked) {
+      const found = await getCause(db, id);
+      if (found === undefined) throw new OperationRefused('not_found', 'There is no such cause.');
+      if (found.closedAt !== null) throw new OperationRefused('already_decided', 'The cause is closed.');
+      await tellCause(client, id);
+      return resolveCause(client, id, asked);
+    },
     async problem() {
       try {
         await client.workflowService.getSystemInfo({});
@@ -133,6 +149,8 @@ export function createOperations({ db, client, namespace, uiUrl }: OperationsOpt
           return `${base}/${encodeURIComponent(laneId(of.system))}`;
         case 'case':
           return `${base}/${encodeURIComponent(erasureId(of.caseId))}`;
+        case 'cause':
+          return `${base}/${encodeURIComponent(causeId(of.id))}`;
         case 'run':
           return `${base}?query=${encodeURIComponent(`WorkflowId ENDS_WITH '${of.runId}' or RunId = '${of.runId}'`)}`;
       }

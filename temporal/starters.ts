@@ -1,19 +1,22 @@
 /** Starting and signalling workflows. Every start is safe to repeat: the id is the case's, the run's or the system's. */
 import type { Client } from '@temporalio/client';
 import { WorkflowIdConflictPolicy, WorkflowIdReusePolicy, WorkflowNotFoundError } from '@temporalio/client';
-import type { changes, erasure, lane, reconciliation, retention } from '../workflows/index.ts';
+import type { cause, changes, erasure, lane, reconciliation, retention } from '../workflows/index.ts';
 import {
   CORE_QUEUE,
   caseAttribute,
+  causeId,
   decideUpdate,
   erasureId,
   laneId,
+  lookSignal,
   reconciliationId,
+  resolveUpdate,
   retentionId,
   systemAttribute,
   wakeSignal,
 } from '../workflows/contracts/index.ts';
-import type { LaneTiming } from '../workflows/contracts/index.ts';
+import type { LaneTiming, ResolveInput } from '../workflows/contracts/index.ts';
 
 const RUNNING = { workflowIdConflictPolicy: WorkflowIdConflictPolicy.USE_EXISTING } as const;
 
@@ -87,4 +90,20 @@ export async function startChanges(client: Client, system: string, id: string): 
 /** Hands a recorded decision to its workflow. @returns what the workflow answers */
 export async function decide(client: Client, workflowId: string, decisionId: string): Promise<string> {
   return client.workflow.getHandle(workflowId).executeUpdate(decideUpdate, { args: [{ decisionId }] });
+}
+
+/** Starts the workflow of a cause, or tells the running one to look again. */
+export async function tellCause(client: Client, id: string): Promise<void> {
+  await client.workflow.signalWithStart<typeof cause>('cause', {
+    workflowId: causeId(id),
+    taskQueue: CORE_QUEUE,
+    args: [{ causeId: id }],
+    staticSummary: 'One reason that stops deliveries',
+    signal: lookSignal,
+  });
+}
+
+/** Hands what a person wants done to the cause's workflow. @returns what it answers, a sentence */
+export async function resolveCause(client: Client, id: string, asked: ResolveInput): Promise<string> {
+  return client.workflow.getHandle(causeId(id)).executeUpdate(resolveUpdate, { args: [asked] });
 }

@@ -52,3 +52,32 @@ export function describeRun(title: string, step: string, counts: Record<string, 
     '\n',
   );
 }
+
+export function describeCause(cause: {
+  id: string;
+  system: string;
+  part: string;
+  kind: string;
+  code: string | null;
+  field: string | null;
+  contacts: number;
+  openedAt: string;
+  assignedTo: string | null;
+  resolution: string | null;
+  advice: string;
+  samples: readonly string[];
+}): string {
+  const what = [cause.kind, cause.code, cause.field].filter((word) => word !== null).join(' ');
+  return [
+    `**${cause.system}: ${what}**${cause.resolution === null ? '' : ` (${cause.resolution})`}`,
+    '',
+    `- stops: ${cause.contacts} deliveries (${cause.part})`,
+    `- since: ${cause.openedAt.slice(0, 16).replace('T', ' ')}`,
+    ...(cause.assignedTo === null ? [] : [`- handed over to: ${cause.assignedTo}`]),
+    `- what to do: ${cause.advice}`,
+    ...cause.samples.map((id) => `- for example: ${id}`),
+    ...(cause.resolution === null
+      ? ['', 'Send the update `resolve` with `{"action": "retry"}`, `skip` with a reason, or `hand_over` with to.']
+      : []),
+  ].join('\n');
+}

@@ -5,6 +5,7 @@ import type { Waiters } from '../waiting.ts';
 import { addAuditRoutes } from './audit.ts';
 import { addBulkRoutes } from './bulk.ts';
 import { addCaseRoutes } from './cases.ts';
+import { addCauseRoutes } from './causes.ts';
 import { addConsentRoutes } from './consents.ts';
 import { addContactReadRoutes } from './contact-reads.ts';
 import { addContactWriteRoutes } from './contact-writes.ts';
@@ -25,6 +26,7 @@ export function addRoutes(app: Api, deps: ApiDeps, waiters: Waiters): void {
   addCaseRoutes(app, all);
   addSystemRoutes(app, all);
   addRunRoutes(app, all);
+  addCauseRoutes(app, all);
   addRecipientRoutes(app, all);
   addAuditRoutes(app, all);
 }

@@ -33,6 +33,7 @@ const SystemOut = z
     budget: z
       .object({
         perDay: z.int().nullable(),
+        perSecond: z.number().nullable().describe('Calls that the account allows in the long run'),
         dayUsed: z.int(),
         inFlight: z.int(),
         blockedUntil: z.string().nullable(),

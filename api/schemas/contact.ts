@@ -60,7 +60,7 @@ export const Delivery = z
   .object({
     system: z.string(),
     state: z
-      .enum(['verified', 'due', 'problem', 'retained'])
+      .enum(['verified', 'due', 'problem', 'retained', 'skipped'])
       .describe(
         'verified: read back as wanted; due: still to do; problem: a person is needed; retained: lawfully kept',
       ),

@@ -1,10 +1,6 @@
 /** One person's file: found by an address that is asked for, shown with everything held: the answer to an access request (GDPR Art. 15). */
-import { NO_METER } from '../../telemetry/metrics.ts';
 import type { Command } from 'commander';
-import { buildSystem } from '../../app.ts';
 import type { App } from '../../app.ts';
-import { openGate } from '../../activities/gate.ts';
-import { systemRules } from '../../config/index.ts';
 import { consentStates } from '../../domain/consent.ts';
 import type { ContactId } from '../../domain/contact.ts';
 import { appendAudit, auditOf } from '../../store/audit.ts';
@@ -17,6 +13,7 @@ import { CommandProblem } from '../exit-codes.ts';
 import { askLine } from '../ui/ask.ts';
 import { moment, paint, print, printJson, table } from '../ui/text.ts';
 import { actor, withApp } from '../with-app.ts';
+import { withRuntime } from '../with-runtime.ts';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/u;
 
@@ -166,26 +163,9 @@ async function collectAll(app: App, id: ContactId): Promise<Record<string, unkno
   );
   const held: Record<string, unknown> = {};
   for (const { system, external_id } of ids) {
-    const runtime = await buildSystem(app, system, systemRules(app.config, system));
-    const gate = openGate({
-      db: app.db,
-      account: runtime.account,
-      system: runtime.name,
-      meter: NO_METER,
-      callClass: 'live',
-      callTimeoutMs: runtime.callTimeoutMs,
-      concurrency: runtime.concurrency,
-      closing: AbortSignal.timeout(60_000),
-      stopsBetweenCalls: true,
-      longestWaitMs: 60_000,
-    });
-    try {
-      held[system] = await runtime.connector.collect(external_id, gate);
-    } catch {
-      held[system] = { unread: 'The vendor could not be asked now.' };
-    } finally {
-      runtime.connector.close();
-    }
+    held[system] = await withRuntime(app, system, async ({ connector }, gate) =>
+      connector.collect(external_id, gate).catch(() => ({ unread: 'The vendor could not be asked now.' })),
+    );
   }
   return held;
 }

@@ -6,7 +6,7 @@ import { applyMapping, planMapping } from '../../activities/mapping.ts';
 import { problemGroups } from '../../store/delivery-views.ts';
 import { listSystems } from '../../store/systems.ts';
 import { CommandProblem, EXIT } from '../exit-codes.ts';
-import { adviceFor } from '../ui/advice.ts';
+import { adviceFor } from '../../domain/advice.ts';
 import { print, printJson } from '../ui/text.ts';
 import { actor, asked, withApp } from '../with-app.ts';
 

@@ -148,6 +148,9 @@ function route(account: Account, request: VendorRequest): Answer {
       const property = account.property(id);
       return property === undefined ? notFound() : ok(propertyView(property));
     }
+    // Archives it (HubSpot, "Properties API"): values of it are refused from now on. Its own properties stay.
+    if (one[1] === 'properties' && method === 'DELETE')
+      return account.state.customProperties.delete(id) ? { status: 204, effect: true } : notFound();
     if (one[1] === 'objects' && method === 'GET') return contacts.get(account, request, id);
     if (one[1] === 'objects' && method === 'PATCH') return contacts.patch(account, request, id);
     if (one[1] === 'objects' && method === 'DELETE') return contacts.archive(account, id);

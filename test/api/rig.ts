@@ -50,6 +50,7 @@ export function recordingOperations(): RecordingOperations {
     startReconciliation: (...args) => note('startReconciliation', args, randomUUID()),
     decideRun: (...args) => note('decideRun', args, undefined),
     startRetention: (...args) => note('startRetention', args, randomUUID()),
+    resolveCause: (...args) => note('resolveCause', args, '3 deliveries are tried again.'),
     problem: () => Promise.resolve(ops.failure === null ? null : 'Temporal cannot be reached.'),
     temporalUi: (of) => (of.kind === 'home' ? 'http://127.0.0.1:8233/' : `http://127.0.0.1:8233/${of.kind}`),
   };

@@ -14,6 +14,7 @@ export const laneId = (system: string): string => `lane/${system}`;
 export const erasureId = (caseId: string): string => `erasure/${caseId}`;
 export const reconciliationId = (system: string, runId: string): string => `reconciliation/${system}/${runId}`;
 export const retentionId = (runId: string): string => `retention/${runId}`;
+export const causeId = (id: string): string => `cause/${id}`;
 export const changesId = (system: string): string => `changes/${system}`;
 
 export const systemAttribute = defineSearchAttributeKey('PlumblineSystem', 'KEYWORD');
@@ -71,4 +72,20 @@ export interface RetryInput {
 }
 export const retryUpdate = defineUpdate<number, [RetryInput]>('retry');
 export const decideUpdate = defineUpdate<string, [DecisionInput]>('decide');
+export interface CauseInput {
+  causeId: string;
+}
+
+/** What is to be done about a cause. All words are short and stable; none is of a person. */
+export interface ResolveInput {
+  action: 'retry' | 'skip' | 'hand_over';
+  /** Needed for `skip`. */
+  reason?: string;
+  /** Needed for `hand_over`: a team or an account. */
+  to?: string;
+  /** Who asks; left out from Temporal's UI. */
+  by?: string;
+}
+export const lookSignal = defineSignal('look');
+export const resolveUpdate = defineUpdate<string, [ResolveInput]>('resolve');
 export const statusQuery = defineQuery<string>('status');
