@@ -2,6 +2,7 @@
 export { adoptLocalEnvironment, LOCAL_ENVIRONMENT_FILE } from './environment.ts';
 export { baseUrlVariable, EnvironmentProblem, LOG_LEVELS, readEnvironment, variable } from './environment.ts';
 export type { Env, Environment, LogLevel } from './environment.ts';
+export { configJsonSchema } from './json-schema.ts';
 export { checkConfig, loadConfig } from './load.ts';
 export { redacted, redactedUrl } from './print.ts';
 export { ConfigProblem, formatProblem } from './problems.ts';

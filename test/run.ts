@@ -7,6 +7,7 @@ import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { startVitest } from 'vitest/node';
 import type { TestModule } from 'vitest/node';
+import { acceptedAdvisories, auditReport, judge } from './rig/advisories.ts';
 import { summarise } from './rig/summary.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -34,6 +35,15 @@ async function passes({ name, tool, args }: (typeof checks)[number]): Promise<bo
 
 const results: boolean[] = [];
 for (const check of checks) results.push(await passes(check));
+
+const advice = judge(await auditReport(root), acceptedAdvisories(root), new Date().toISOString().slice(0, 10));
+if (advice.kind === 'unchecked')
+  process.stdout.write(`- advisories: not checked, the registry does not tell (${advice.why})\n`);
+else {
+  for (const fault of advice.faults) process.stdout.write(`${fault}\n`);
+  process.stdout.write(`${advice.faults.length === 0 ? '✓' : '✗'} advisories\n`);
+  results.push(advice.faults.length === 0);
+}
 
 let modules: readonly TestModule[] = [];
 let unhandled = 0;

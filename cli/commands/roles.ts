@@ -103,6 +103,18 @@ export function addRoles(program: Command): void {
       print(redacted(await loadConfig(readEnvironment().configPath)));
     });
 
+  config
+    .command('schema')
+    .description('its JSON Schema, for editors')
+    .addHelpText(
+      'after',
+      '\nExample:\n  plumbline config schema > plumbline.schema.json\n  # and as the first line of plumbline.yaml:\n  # yaml-language-server: $schema=plumbline.schema.json',
+    )
+    .action(async () => {
+      const { configJsonSchema } = await import('../../config/index.ts');
+      printJson(configJsonSchema());
+    });
+
   const key = program.command('key').description('keys of the HTTP API');
   key
     .command('create')

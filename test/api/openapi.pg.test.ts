@@ -114,3 +114,43 @@ test('docs/errors.md lists exactly the codes that exist, each with its status', 
   const existing = Object.entries(PROBLEMS).map(([code, { status }]) => `${code} ${status}`);
   expect(listed.toSorted()).toEqual(existing.toSorted());
 });
+
+test('no door takes a field that its schema does not name, at any depth', async () => {
+  interface Schema {
+    $ref?: string;
+    type?: string;
+    properties?: Record<string, Schema>;
+    additionalProperties?: boolean | Schema;
+    items?: Schema;
+    anyOf?: Schema[];
+    oneOf?: Schema[];
+    allOf?: Schema[];
+  }
+  const { json } = await rig.call('GET', '/docs/json');
+  const document = json as unknown as {
+    paths: Record<string, Record<string, { requestBody?: { content: Record<string, { schema: Schema }> } }>>;
+    components: { schemas: Record<string, Schema> };
+  };
+  const open: string[] = [];
+  let objects = 0;
+  const walk = (schema: Schema, where: string, seen: readonly string[]): void => {
+    const { $ref } = schema;
+    if ($ref !== undefined) {
+      const name = $ref.split('/').at(-1) ?? '';
+      if (!seen.includes(name)) walk(document.components.schemas[name] ?? {}, where, [...seen, name]);
+      return;
+    }
+    if (schema.properties !== undefined) {
+      objects += 1;
+      if (schema.additionalProperties !== false) open.push(where);
+    }
+    for (const [name, one] of Object.entries(schema.properties ?? {})) walk(one, `${where}/${name}`, seen);
+    for (const one of [schema.items, ...(schema.anyOf ?? []), ...(schema.oneOf ?? []), ...(schema.allOf ?? [])])
+      if (one !== undefined) walk(one, where, seen);
+  };
+  for (const [path, methods] of Object.entries(document.paths))
+    for (const [method, { requestBody }] of Object.entries(methods))
+      for (const { schema } of Object.values(requestBody?.content ?? {})) walk(schema, `${method} ${path}`, []);
+  expect(objects).toBeGreaterThan(10);
+  expect(open).toEqual([]);
+});
