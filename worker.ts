@@ -105,7 +105,7 @@ async function work(app: App, connection: NativeConnection, namespace: string, o
     })),
     everyMs: 10_000,
   });
-  const telemetry = await openTelemetry(app, registry);
+  const telemetry = await openTelemetry(app, registry, 'worker');
   log.info({ systems: [...systems.keys()] }, 'The worker is ready');
   onReady();
   try {

@@ -12,10 +12,16 @@ export interface Observed {
   operations: { problem(): Promise<string | null> };
 }
 
-/** @returns null where no port is configured */
+/**
+ * @param role a worker cannot work without Temporal; the API takes changes all the same, and they wait
+ * @param refresh awaited before each scrape
+ * @returns null where no port is configured
+ */
 export async function openTelemetry(
   { config, db, operations }: Observed,
   registry: Registry,
+  role: 'worker' | 'api',
+  refresh?: () => Promise<void>,
 ): Promise<TelemetryServer | null> {
   const { host, port } = config.telemetry;
   if (port === null) return null;
@@ -23,9 +29,11 @@ export async function openTelemetry(
     registry,
     host,
     port,
+    ...(refresh === undefined ? {} : { refresh }),
     notReady: async () => {
       const answered = await row(db, 'select 1').catch(() => undefined);
-      return answered === undefined ? 'The database cannot be reached.' : operations.problem();
+      if (answered === undefined) return 'The database cannot be reached.';
+      return role === 'worker' ? operations.problem() : null;
     },
   });
 }

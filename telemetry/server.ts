@@ -18,11 +18,14 @@ export async function serveTelemetry(options: {
   host: string;
   port: number;
   notReady: () => Promise<string | null>;
+  /** Awaited before each scrape. */
+  refresh?: () => Promise<void>;
 }): Promise<TelemetryServer> {
-  const { registry, host, port, notReady } = options;
+  const { registry, host, port, notReady, refresh } = options;
   const answer = async (path: string): Promise<{ status: number; type: string; body: string }> => {
     switch (path) {
       case '/metrics':
+        await refresh?.();
         return { status: 200, type: registry.contentType, body: await registry.metrics() };
       case '/health':
         return { status: 200, type: 'application/json', body: '{"status":"ok"}\n' };

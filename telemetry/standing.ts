@@ -14,8 +14,11 @@ import { backlog, budgetUse, listSystems } from '../store/systems.ts';
 /** A scrape within this time gets what the last one got: a dashboard that is open twice must not cost twice. */
 const REMEMBER_MS = 5_000;
 
-/** Adds the gauges to `registry`. While the database does not answer they are absent, and `plumbline_database_up` is 0. */
-export function addStanding(registry: Registry, db: Db): void {
+/**
+ * Adds the gauges to `registry`. While the database does not answer they are absent, and `plumbline_database_up` is 0.
+ * @returns reads them anew; awaited before each scrape, because a registry asks all of its metrics at once
+ */
+export function addStanding(registry: Registry, db: Db): () => Promise<void> {
   const registers = [registry];
   const gauge = (name: string, help: string, labelNames: string[] = []): Gauge =>
     new Gauge({ name, help, labelNames, registers });
@@ -65,7 +68,7 @@ export function addStanding(registry: Registry, db: Db): void {
       stuckWorkflows(db),
       unsealedSeconds(db),
     ]);
-    for (const one of all) one.reset();
+    forget();
     for (const one of systems) {
       const system = one.name;
       due.set({ system, priority: 'urgent' }, one.urgent);
@@ -86,14 +89,20 @@ export function addStanding(registry: Registry, db: Db): void {
     up.set(1);
   };
 
+  const forget = (): void => {
+    for (const one of all) {
+      one.reset();
+      // A gauge without labels is set to 0 by that, which would be told as a fact.
+      one.remove({});
+    }
+  };
   let last: { untilMs: number; reading: Promise<void> } | null = null;
-  const collect = up as Gauge & { collect(): Promise<void> };
-  collect.collect = async () => {
+  return async () => {
     if (last === null || last.untilMs < performance.now())
       last = {
         untilMs: performance.now() + REMEMBER_MS,
         reading: read().catch(() => {
-          for (const one of all) one.reset();
+          forget();
           up.set(0);
         }),
       };

@@ -10,19 +10,29 @@ import type { StuckWorkflow } from '../store/stuck.ts';
 
 /** A task that failed so often will not end by itself; the third attempt comes within seconds. */
 export const STUCK_AT_ATTEMPT = 4;
-/** Workflows that one round looks at: lanes first, then the oldest of the others. */
+/** Workflows besides the lanes that one round looks at. */
 const LOOKED_AT = 300;
+const RUNNING = `ExecutionStatus = 'Running'`;
 
-/** @returns what is stuck, the most tried first */
+/** Every lane, and of the others as many as a round allows. @returns what is stuck, the most tried first */
 export async function findStuck(client: Client): Promise<StuckWorkflow[]> {
   const stuck: StuckWorkflow[] = [];
-  let looked = 0;
-  for await (const { workflowId, type } of client.workflow.list({ query: `ExecutionStatus = 'Running'` })) {
-    if (looked >= LOOKED_AT) break;
-    looked += 1;
-    const { raw } = await client.workflow.getHandle(workflowId).describe();
-    const attempt = raw.pendingWorkflowTask?.attempt ?? 0;
-    if (attempt >= STUCK_AT_ATTEMPT) stuck.push({ id: workflowId, type, attempt, foundAt: new Date().toISOString() });
+  for (const [query, atMost] of [
+    [`${RUNNING} AND WorkflowType = 'lane'`, Infinity],
+    [`${RUNNING} AND WorkflowType != 'lane'`, LOOKED_AT],
+  ] as const) {
+    let looked = 0;
+    for await (const { workflowId, type } of client.workflow.list({ query })) {
+      if (looked >= atMost) break;
+      looked += 1;
+      // One that ended meanwhile must not end the round.
+      const found = await client.workflow
+        .getHandle(workflowId)
+        .describe()
+        .catch(() => null);
+      const attempt = found?.raw.pendingWorkflowTask?.attempt ?? 0;
+      if (attempt >= STUCK_AT_ATTEMPT) stuck.push({ id: workflowId, type, attempt, foundAt: new Date().toISOString() });
+    }
   }
   return stuck.toSorted((a, b) => b.attempt - a.attempt);
 }

@@ -27,8 +27,7 @@ export function addRoles(program: Command): void {
       const app = await openApp('api');
       const { config, environment, db, keyring, operations, log } = app;
       const registry = createRegistry('api');
-      addStanding(registry, db);
-      const telemetry = await openTelemetry(app, registry);
+      const telemetry = await openTelemetry(app, registry, 'api', addStanding(registry, db));
       const api = buildApi({ db, keyring, config, operations, log, onAnswered: answerMeter(registry) });
       const port = environment.ports['api'] ?? config.api.port;
       print(`api ready ${await api.listen({ host: config.api.host, port })}`);

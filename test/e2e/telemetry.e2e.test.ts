@@ -110,6 +110,12 @@ const dashboard = JSON.parse(readFileSync(join(ROOT, 'ops/dashboard.json'), 'utf
   panels: { title: string; targets: { expr: string }[] }[];
 };
 
+test('the first scrape tells all of the standing', async () => {
+  const first = samples(await scrape(at.api));
+  for (const name of ['plumbline_due', 'plumbline_lane_state', 'plumbline_cases_open', 'plumbline_database_up'])
+    expect(first.get(name), name).toBeDefined();
+});
+
 test('every metric and label that a rule or a panel names is really told', async () => {
   // One that cannot make progress, for its figure.
   await world.temporal.workflow.start('thereIsNoSuchWorkflow', {
