@@ -1,7 +1,7 @@
 /** Rounds of faults under changes, each with a quiet point at its end. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { rows } from '../store/db.ts';
-import { background, isQuiet, openPaused, retryProblems, violations } from './check.ts';
+import { background, isQuiet, openPaused, rereadNow, retryProblems, violations } from './check.ts';
 import { install } from './installation.ts';
 import type { Installation } from './installation.ts';
 import { KINDS } from './kinds.ts';
@@ -16,6 +16,8 @@ const HEAVY_IN_A_ROUND = 3;
 const CHANGES = 5;
 /** Changes go on for so long at most, until every fault has fired. */
 const UNTIL_FIRED_MS = 6_000;
+/** The longest time by which a sandbox delays an effect, and a little. */
+const LATE_MS = 1_500;
 const QUIET_WITHIN_MS = 150_000;
 
 export interface Tally {
@@ -152,6 +154,9 @@ async function allFired(armed: { fault: Armed }[]): Promise<boolean> {
 async function quietPoint(installation: Installation, people: People): Promise<string[]> {
   for (const person of people.all) if (person.caseId !== null) await people.decide(person);
   if (!(await quiet(installation))) return notQuiet(installation);
+  // Every call that was under way when the faults were lifted has taken effect by now, if it ever does.
+  await sleep(LATE_MS);
+  if ((await rereadNow(installation)) > 0 && !(await quiet(installation))) return notQuiet(installation);
   if ((await retryProblems(installation)) > 0 && !(await quiet(installation))) return notQuiet(installation);
   const found = await violations(installation, people);
   return found.length === 0 ? [] : [...found, ...(await background(installation, found))];
