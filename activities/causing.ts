@@ -17,7 +17,7 @@ export interface CauseView extends Cause {
 const SAMPLES = 5;
 const BATCH = 500;
 /** Rows that a writer holds are tried again so often, with a pause between. */
-const ROUNDS = 20;
+const ROUNDS = 8;
 const PAUSE_MS = 250;
 
 async function loaded(deps: Deps, causeId: string): Promise<Cause> {
@@ -51,24 +51,23 @@ export async function resolveCause(deps: Deps, causeId: string, asked: Resolutio
   if (!(await noteAction(deps.db, causeId, { action, reason, to, by }))) return 'It is closed already.';
   if (action === 'hand_over') return `Handed over to ${to}.`;
   let done = 0;
-  for (let round = 0; round < ROUNDS; round += 1) {
-    let missed = 0;
-    let after: ContactId | null = null;
-    for (;;) {
-      const ids: ContactId[] = await contactsOfCause(deps.db, cause, after, BATCH);
-      if (ids.length === 0) break;
-      const n =
+  let after: ContactId | null = null;
+  for (;;) {
+    const ids: ContactId[] = await contactsOfCause(deps.db, cause, after, BATCH);
+    if (ids.length === 0) break;
+    let left = ids;
+    for (let round = 0; left.length > 0 && round < ROUNDS; round += 1) {
+      if (round > 0) await Context.current().sleep(PAUSE_MS);
+      const marked = new Set(
         action === 'retry'
-          ? await retryOf(deps.db, cause, ids)
-          : await skipOf(deps.db, cause, ids, by, reason ?? 'accepted');
-      done += n;
-      missed += ids.length - n;
-      after = ids.at(-1) ?? null;
+          ? await retryOf(deps.db, cause, left)
+          : await skipOf(deps.db, cause, left, by, reason ?? 'accepted'),
+      );
+      done += marked.size;
+      left = left.filter((id) => !marked.has(id));
       Context.current().heartbeat({ done });
     }
-    // A retry stays among the cause's contacts until its outcome is known: once round is enough where nobody held a row.
-    if (missed === 0 || action === 'retry') break;
-    await Context.current().sleep(PAUSE_MS);
+    after = ids.at(-1) ?? null;
   }
   await syncCauses(deps.db);
   return action === 'retry' ? `${done} deliveries are tried again.` : `${done} deliveries are accepted as they are.`;

@@ -133,19 +133,19 @@ export async function noteAction(
   return noted !== undefined;
 }
 
-/** Makes deliveries due again. Those that a writer holds are left for the next round. @returns contacts marked */
-export async function retryOf(db: Db, cause: Cause, ids: ContactId[]): Promise<number> {
-  return (await markContacts(db, cause.system, ids, { priority: 20, distrust: true })).length;
+/** Makes deliveries due again. @returns the contacts marked; the others are held by a writer */
+export async function retryOf(db: Db, cause: Cause, ids: ContactId[]): Promise<ContactId[]> {
+  return markContacts(db, cause.system, ids, { priority: 20, distrust: true });
 }
 
 /**
  * Accepts deliveries as they are until their contact changes: they are `skipped`, which is not done. Contacts that are being erased or purged
  * are never skipped, and what is due now is tried first.
- * @returns contacts skipped
+ * @returns the contacts skipped
  */
-export async function skipOf(db: Db, cause: Cause, ids: ContactId[], by: string, reason: string): Promise<number> {
+export async function skipOf(db: Db, cause: Cause, ids: ContactId[], by: string, reason: string): Promise<ContactId[]> {
   const column = cause.part === 'data' ? 'data_outcome' : 'consent_outcome';
-  const { n } = await oneRow<{ n: number }>(
+  const skipped = await rows<{ id: ContactId }>(
     db,
     `with chosen as (
        select d.contact_id from deliveries d join contacts c on c.id = d.contact_id and c.state = 'active'
@@ -157,8 +157,8 @@ export async function skipOf(db: Db, cause: Cause, ids: ContactId[], by: string,
      told as (
        insert into audit (kind, actor, door, contact_id, system, detail)
        select 'delivery.skipped', ?, 'operator', contact_id, ?, jsonb_build_object('cause', ?::text, 'reason', ?::text) from skipped)
-     select count(*)::integer as n from skipped`,
+     select contact_id as id from skipped`,
     [cause.system, ids, cause.system, by, cause.system, cause.id, reason],
   );
-  return n;
+  return skipped.map(({ id }) => id);
 }
