@@ -10,7 +10,7 @@ import { People } from './people.ts';
 import { randomFrom } from './random.ts';
 import type { Random } from './random.ts';
 
-const LIGHT_IN_A_ROUND = 48;
+const LIGHT_IN_A_ROUND = 36;
 const HEAVY_IN_A_ROUND = 3;
 /** Changes before and after each violent fault. */
 const CHANGES = 5;

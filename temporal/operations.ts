@@ -1,5 +1,6 @@
 /** What doors ask of the engine: facts first in PostgreSQL, then a word to Temporal. */
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import { WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
 import type { Operations } from './asked.ts';
@@ -20,6 +21,10 @@ import {
   tellCause,
   wakeLane,
 } from './starters.ts';
+
+/** How often, and how far apart, a decision is handed to a run whose workflow is about to ask. */
+const ASKS_SOON = 10;
+const ASKS_SOON_MS = 200;
 
 export interface OperationsOptions {
   db: Db;
@@ -116,7 +121,17 @@ export function createOperations({ db, client, namespace, uiUrl }: OperationsOpt
       return reconcile(system, actor);
     },
     async decideRun(runId, decisionId) {
-      await decided(await runWorkflow(runId), decisionId);
+      const workflowId = await runWorkflow(runId);
+      // The row says that the run asks a moment before its workflow does.
+      for (let attempt = 1; ; attempt += 1) {
+        try {
+          await decided(workflowId, decisionId);
+          return;
+        } catch (error) {
+          if (!(error instanceof OperationRefused) || attempt >= ASKS_SOON) throw error;
+          await sleep(ASKS_SOON_MS);
+        }
+      }
     },
     async startRetention(actor) {
       const runId = await startRun(db, 'retention', null, randomUUID());
