@@ -137,13 +137,7 @@ async function run(
   const all = [...settled, ...recorded.results];
   report.late = await recordBatch(deps.db, runtime.name, token, callId, all);
   tell(context, all);
-  const sinceClaimMs = performance.now() - startedAt;
-  const priorityOf = new Map(due.map((d) => [d.contactId, d]));
-  for (const { contactId, settled: isSettled, verified } of recorded.results) {
-    const claimed = isSettled && verified !== null ? priorityOf.get(contactId) : undefined;
-    if (claimed !== undefined)
-      deps.meter.verified(runtime.name, classOf(claimed), (claimed.waitedMs + sinceClaimMs) / 1000);
-  }
+  tellWaits(context, due, recorded.results, performance.now() - startedAt);
   const gone = recorded.results.flatMap((r, at) =>
     r.settled && r.verified?.presence === 'gone' ? (called[at]?.item.externalIds ?? []) : [],
   );
@@ -156,6 +150,15 @@ function tell({ deps, runtime }: BatchContext, recorded: readonly Recorded[]): v
   const counts = new Map<string, number>();
   for (const { dataOutcome } of recorded) counts.set(dataOutcome, (counts.get(dataOutcome) ?? 0) + 1);
   for (const [outcome, count] of counts) deps.meter.deliveries(runtime.name, outcome, count);
+}
+
+/** How long those that were read back had been due. */
+function tellWaits({ deps, runtime }: BatchContext, due: Due[], results: readonly Recorded[], tookMs: number): void {
+  const dueOf = new Map(due.map((d) => [d.contactId, d]));
+  for (const { contactId, settled, verified } of results) {
+    const claimed = settled && verified !== null ? dueOf.get(contactId) : undefined;
+    if (claimed !== undefined) deps.meter.verified(runtime.name, classOf(claimed), (claimed.waitedMs + tookMs) / 1000);
+  }
 }
 
 /** Loads and projects; splits into what needs a call and what is settled without one. */

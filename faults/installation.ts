@@ -21,7 +21,7 @@ import { findTemporal } from '../local/temporal-binary.ts';
 import { startTemporal } from '../local/temporal-server.ts';
 import type { RunningTemporal } from '../local/temporal-server.ts';
 import { searchAttributes, serverCacheDir } from '../local/throwaway.ts';
-import { startVendor, VENDORS } from '../local/vendor-programs.ts';
+import { SANDBOX_CREDENTIALS, startVendor, SYSTEM, VENDORS } from '../local/vendor-programs.ts';
 import type { Vendor, VendorProcess } from '../local/vendor-programs.ts';
 import { WORKER_FLAGS } from '../local/worker-flags.ts';
 import { createKey } from '../store/api-keys.ts';
@@ -33,7 +33,6 @@ import { migrate } from '../store/migrate.ts';
 import { clockArguments, saidApart } from './clock.ts';
 import { limitWrites } from './disk.ts';
 
-export const SYSTEM: Record<Vendor, string> = { hubspot: 'hubspot-main', mailchimp: 'mailchimp-main', xero: 'xero-uk' };
 const NAMESPACE = 'plumbline';
 
 /** Short times, so that a round takes seconds; the bounds are those of production divided. */
@@ -231,11 +230,7 @@ function environment(
   const database = new URL(url);
   database.port = String(proxies.postgres.port);
   return {
-    HUBSPOT_TOKEN: 'sandbox-hubspot-token',
-    MAILCHIMP_API_KEY: 'sandbox-mailchimp-key-us1',
-    XERO_CLIENT_ID: 'sandbox-xero-client',
-    XERO_CLIENT_SECRET: 'sandbox-xero-secret',
-    XERO_REFRESH_TOKEN: 'sandbox-xero-refresh-0',
+    ...SANDBOX_CREDENTIALS,
     DATABASE_URL: database.href,
     TEMPORAL_ADDRESS: `127.0.0.1:${proxies.temporal.port}`,
     TEMPORAL_NAMESPACE: NAMESPACE,

@@ -2,12 +2,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client as PgClient } from 'pg';
 import type { Fault } from '../local/proxy.ts';
-import { VENDORS } from '../local/vendor-programs.ts';
+import { SYSTEM, VENDORS } from '../local/vendor-programs.ts';
 import type { Vendor } from '../local/vendor-programs.ts';
 import { row, rows } from '../store/db.ts';
 import { canFillDisk } from './disk.ts';
 import { laneId } from '../workflows/contracts/index.ts';
-import { SYSTEM } from './installation.ts';
 import type { Installation } from './installation.ts';
 import type { Random } from './random.ts';
 

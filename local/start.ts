@@ -20,6 +20,8 @@ import { choosePorts, portTable } from './ports.ts';
 import type { PortName, Ports } from './ports.ts';
 import { startPostgres } from './postgres.ts';
 import { sayTo } from './say.ts';
+import { SANDBOX_CREDENTIALS, SYSTEM, VENDORS } from './vendor-programs.ts';
+import type { Vendor } from './vendor-programs.ts';
 import { WORKER_FLAGS } from './worker-flags.ts';
 import type { Say } from './say.ts';
 import { stopOnSignals, supervise } from './supervisor.ts';
@@ -29,19 +31,6 @@ import { startTemporal } from './temporal-server.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 const SEARCH_ATTRIBUTES = { PlumblineSystem: 'Keyword', PlumblineState: 'Keyword', PlumblineCase: 'Keyword' } as const;
-const VENDORS = ['hubspot', 'mailchimp', 'xero'] as const;
-type Vendor = (typeof VENDORS)[number];
-
-/** The system of the shipped configuration that each sandbox plays, and what the sandbox accepts as credentials. */
-const SYSTEM_OF: Record<Vendor, string> = { hubspot: 'hubspot-main', mailchimp: 'mailchimp-main', xero: 'xero-uk' };
-const SANDBOX_CREDENTIALS = {
-  HUBSPOT_TOKEN: 'sandbox-hubspot-token',
-  MAILCHIMP_API_KEY: 'sandbox-mailchimp-key-us1',
-  XERO_CLIENT_ID: 'sandbox-xero-client',
-  XERO_CLIENT_SECRET: 'sandbox-xero-secret',
-  XERO_REFRESH_TOKEN: 'sandbox-xero-refresh-0',
-} as const;
-
 const HELP = `npm start [-- options]
 
   --once   end after the demonstration: exit code 0 when all systems agree
@@ -129,7 +118,7 @@ async function bringUp(
       ...SANDBOX_CREDENTIALS,
     };
     for (const vendor of VENDORS) {
-      env[baseUrlVariable(SYSTEM_OF[vendor])] = `http://127.0.0.1:${ports[vendor]}`;
+      env[baseUrlVariable(SYSTEM[vendor])] = `http://127.0.0.1:${ports[vendor]}`;
       await bringSandbox(supervisor, dataDir, vendor, ports);
     }
     say('Sandboxes of HubSpot, Mailchimp and Xero: ready.');
@@ -168,9 +157,9 @@ async function bringUp(
       apiKeyFile: join(dataDir, 'demo-api.key'),
       temporalUi: temporal.ui,
       sandboxes: {
-        hubspot: { system: SYSTEM_OF.hubspot, control: `http://127.0.0.1:${ports.hubspotControl}` },
-        mailchimp: { system: SYSTEM_OF.mailchimp, control: `http://127.0.0.1:${ports.mailchimpControl}` },
-        xero: { system: SYSTEM_OF.xero, control: `http://127.0.0.1:${ports.xeroControl}` },
+        hubspot: { system: SYSTEM.hubspot, control: `http://127.0.0.1:${ports.hubspotControl}` },
+        mailchimp: { system: SYSTEM.mailchimp, control: `http://127.0.0.1:${ports.mailchimpControl}` },
+        xero: { system: SYSTEM.xero, control: `http://127.0.0.1:${ports.xeroControl}` },
       },
     };
   } catch (error) {

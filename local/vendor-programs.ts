@@ -6,6 +6,18 @@ import type { Program } from './program.ts';
 export const VENDORS = ['hubspot', 'mailchimp', 'xero'] as const;
 export type Vendor = (typeof VENDORS)[number];
 
+/** The system of the shipped configuration that each sandbox plays. */
+export const SYSTEM: Record<Vendor, string> = { hubspot: 'hubspot-main', mailchimp: 'mailchimp-main', xero: 'xero-uk' };
+
+/** What the sandboxes accept, under the names that the shipped configuration reads. */
+export const SANDBOX_CREDENTIALS = {
+  HUBSPOT_TOKEN: 'sandbox-hubspot-token',
+  MAILCHIMP_API_KEY: 'sandbox-mailchimp-key-us1',
+  XERO_CLIENT_ID: 'sandbox-xero-client',
+  XERO_CLIENT_SECRET: 'sandbox-xero-secret',
+  XERO_REFRESH_TOKEN: 'sandbox-xero-refresh-0',
+} as const;
+
 export interface Counters {
   total: number;
   effects: number;

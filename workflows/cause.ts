@@ -15,6 +15,7 @@ import {
 } from '@temporalio/workflow';
 import type { Activities } from '../activities/index.ts';
 import { FaultType, NOT_RETRYABLE } from '../domain/faults.ts';
+import { SHORT_WORD } from '../domain/short-word.ts';
 import { lookSignal, resolveUpdate, stateAttribute, statusQuery, systemAttribute } from './contracts/index.ts';
 import type { CauseInput } from './contracts/index.ts';
 import { describeCause } from './describe.ts';
@@ -28,8 +29,6 @@ const steps = proxyActivities<Activities>({
 /** Without a word from the keeper it looks again after this time. */
 const LOOK_AGAIN = '15 minutes';
 const ACTIONS = ['retry', 'skip', 'hand_over'];
-/** Reasons and names are short stable words: no text about a person gets into a history. */
-const WORD = /^[a-z0-9][a-z0-9_.-]{0,59}$/;
 /** As the doors name who asks: `cli:root`, `key:crm`. */
 const ACTOR = /^[\w.:-]{1,120}$/;
 
@@ -55,7 +54,7 @@ export async function cause({ causeId }: CauseInput): Promise<string> {
         if (asked.action === 'skip' && asked.reason === undefined) refuse('skip needs a reason');
         if (asked.action === 'hand_over' && asked.to === undefined) refuse('hand_over needs to: a team or an account');
         for (const word of [asked.reason, asked.to])
-          if (word !== undefined && !WORD.test(word)) refuse('reason and to are short words of a-z, 0-9, _ . -');
+          if (word !== undefined && !SHORT_WORD.test(word)) refuse('reason and to are short words of a-z, 0-9, _ . -');
         if (asked.by !== undefined && !ACTOR.test(asked.by)) refuse('by is the name of a key or an account');
       },
     },

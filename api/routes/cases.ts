@@ -1,5 +1,6 @@
 /** Erasure requests and the decisions about them (GDPR Art. 17). The decision is a row first; Temporal carries it out. */
 import { z } from 'zod';
+import { SHORT_WORD } from '../../domain/short-word.ts';
 import { getCase, listCases, openErasureCase, recordDecision } from '../../store/cases.ts';
 import type { CaseRow } from '../../store/cases.ts';
 import { asWriter } from '../../store/db.ts';
@@ -18,10 +19,7 @@ export const Decision = z
     verdict: z.enum(['approve', 'refuse']),
     ground: z
       .string()
-      .regex(
-        /^[a-z0-9][a-z0-9_.-]{0,59}$/,
-        'a short stable word of small letters, digits, points, underscores, hyphens',
-      )
+      .regex(SHORT_WORD, 'a short stable word of small letters, digits, points, underscores, hyphens')
       .optional()
       .describe(
         'Why, as a short word (art17_1_b, legal_claim, identity_not_proven); never names a person. A refusal needs one.',

@@ -1,6 +1,7 @@
 /** Causes: what stops deliveries, one thing to do each, and what a person can do about it. */
 import { z } from 'zod';
 import { adviceFor } from '../../domain/advice.ts';
+import { SHORT_WORD } from '../../domain/short-word.ts';
 import { contactsOfCause, getCause, listCauses } from '../../store/causes.ts';
 import type { Cause } from '../../store/causes.ts';
 import { actorOf } from '../auth.ts';
@@ -12,7 +13,7 @@ import { about, bodyProblems, contactId, problems } from '../schemas/common.ts';
 const TAG = 'causes';
 const SAMPLES = 5;
 const params = z.object({ id: z.uuid() });
-const word = z.string().regex(/^[a-z0-9][a-z0-9_.-]{0,59}$/, 'a short stable word of a-z, 0-9, _ . -');
+const word = z.string().regex(SHORT_WORD, 'a short stable word of a-z, 0-9, _ . -');
 
 const cause = {
   id: z.uuid(),

@@ -1,5 +1,6 @@
 /** The systems as operators see them, and what they can do: pause, resume, retry, reconcile. */
 import { z } from 'zod';
+import { SHORT_WORD } from '../../domain/short-word.ts';
 import { problemGroups } from '../../store/delivery-views.ts';
 import { backlog, budgetUse, getSystem, listSystems } from '../../store/systems.ts';
 import type { SystemRow } from '../../store/systems.ts';
@@ -102,11 +103,7 @@ export function addSystemRoutes(app: Api, { db, operations }: DoorDeps): void {
         params,
         body: z
           .strictObject({
-            code: z
-              .string()
-              .regex(/^[a-z0-9][a-z0-9_.-]{0,59}$/, 'a short stable word')
-              .optional()
-              .describe('Why, in one word'),
+            code: z.string().regex(SHORT_WORD, 'a short stable word').optional().describe('Why, in one word'),
           })
           .nullish(),
         response: { 200: SystemOut, ...bodyProblems('not_found', 'temporal_unavailable') },

@@ -23,10 +23,9 @@ export async function runCli(
   args: readonly string[],
   env: Readonly<Record<string, string>>,
   watching: () => void = () => undefined,
-  nodeArgs: readonly string[] = [],
 ): Promise<CliRun> {
   const started = performance.now();
-  const child = spawn(process.execPath, [...nodeArgs, 'cli/main.ts', ...args], {
+  const child = spawn(process.execPath, ['cli/main.ts', ...args], {
     cwd: ROOT,
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -12,19 +12,8 @@ import { migrate } from '../../store/migrate.ts';
 import type { Bench } from './part.ts';
 import { ROOT, startProgram } from '../../local/program.ts';
 import type { Program } from '../../local/program.ts';
-import { startVendors, VENDORS } from '../../local/vendor-programs.ts';
+import { SANDBOX_CREDENTIALS, startVendors, SYSTEM, VENDORS } from '../../local/vendor-programs.ts';
 import type { Vendor, VendorProcess } from '../../local/vendor-programs.ts';
-
-export const SYSTEM: Record<Vendor, string> = { hubspot: 'hubspot-main', mailchimp: 'mailchimp-main', xero: 'xero-uk' };
-
-/** What the sandboxes take. */
-export const CREDENTIALS = {
-  HUBSPOT_TOKEN: 'sandbox-hubspot-token',
-  MAILCHIMP_API_KEY: 'sandbox-mailchimp-key-us1',
-  XERO_CLIENT_ID: 'sandbox-xero-client',
-  XERO_CLIENT_SECRET: 'sandbox-xero-secret',
-  XERO_REFRESH_TOKEN: 'sandbox-xero-refresh-0',
-} as const;
 
 export interface Installation {
   db: Db;
@@ -59,7 +48,7 @@ export async function install(
   // A night's run in the middle of a measurement would be measured.
   const base = { ...shipped, schedules: { ...shipped['schedules'], changesEverySeconds: 86_400 } };
   const env: Record<string, string> = {
-    ...CREDENTIALS,
+    ...SANDBOX_CREDENTIALS,
     DATABASE_URL: databaseUrl,
     TEMPORAL_ADDRESS: namespace.address,
     TEMPORAL_NAMESPACE: namespace.namespace,

@@ -1,16 +1,14 @@
 /** The ledger when it is large: to mark everybody due, to claim of few and of all, and the room it takes. */
-import { claimDue } from '../../store/claims.ts';
+import { claimDue, LIVE_UP_TO } from '../../store/claims.ts';
 import { oneRow, rows } from '../../store/db.ts';
 import type { Db } from '../../store/db.ts';
 import { percentile, rounded } from './figures.ts';
-import { SYSTEM } from './installation.ts';
+import { SYSTEM } from '../../local/vendor-programs.ts';
 import type { Figures } from './part.ts';
 
 const FEW = 1_000;
 const CLAIM = 100;
 const CLAIMS = 50;
-/** As a lane asks: what is urgent or live, and a batch of the rest. */
-const LIVE_UP_TO = 20;
 
 /** @param db with a ledger in which nothing needs to be due; all of it is due afterwards */
 export async function measureLedger(db: Db): Promise<Figures> {

@@ -1,5 +1,8 @@
 /** Made-up customers, put into the record by SQL in the name of an import, with a proven newsletter each. */
+import { asWriter } from '../../store/db.ts';
 import type { Db } from '../../store/db.ts';
+import { emptyContact, lockContact } from '../../store/erasure.ts';
+import type { Keyring } from '../../store/keyring.ts';
 
 const STEP = 20_000;
 
@@ -26,4 +29,14 @@ export async function addCustomers(db: Db, count: number, from = 0): Promise<voi
     });
   }
   await db.raw('analyze contacts, deliveries, consent_events, contact_addresses');
+}
+
+/** The transaction that a case runs once it was approved, for some contacts at once. */
+export async function erase(db: Db, keyring: Keyring, ids: readonly string[]): Promise<void> {
+  await asWriter(db, { actor: 'bench', door: 'engine' }, async (tx) => {
+    for (const id of ids) {
+      const contact = await lockContact(tx, id);
+      if (contact !== undefined) await emptyContact(tx, keyring, contact, 'erased');
+    }
+  });
 }

@@ -1,8 +1,7 @@
 /** A figure counts only where the vendors really hold what the ledger says. */
 import { oneRow, rows } from '../../store/db.ts';
 import type { Db } from '../../store/db.ts';
-import { SYSTEM } from './installation.ts';
-import { VENDORS } from '../../local/vendor-programs.ts';
+import { SYSTEM, VENDORS } from '../../local/vendor-programs.ts';
 import type { Vendor, VendorProcess } from '../../local/vendor-programs.ts';
 
 /** When the last reading back of each system was recorded, in ms since 1970. */

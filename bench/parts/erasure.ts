@@ -1,13 +1,13 @@
 /** Ten thousand erasures at once under the limits of HubSpot and Mailchimp, until the last was read back as gone. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { asWriter, rows } from '../../store/db.ts';
-import { emptyContact, lockContact } from '../../store/erasure.ts';
+import { rows } from '../../store/db.ts';
 import { keyringFrom } from '../../store/keyring.ts';
 import { rounded } from '../kit/figures.ts';
-import { install, settled, SYSTEM } from '../kit/installation.ts';
+import { install, settled } from '../kit/installation.ts';
+import { SYSTEM } from '../../local/vendor-programs.ts';
 import type { Installation } from '../kit/installation.ts';
 import type { Bench, Figures, Part } from '../kit/part.ts';
-import { addCustomers } from '../kit/people.ts';
+import { addCustomers, erase } from '../kit/people.ts';
 import { limitShare, readUse } from '../kit/share.ts';
 
 const CONTACTS = 10_000;
@@ -62,12 +62,11 @@ async function eraseAll({ db, env }: Installation): Promise<void> {
   const keyring = keyringFrom(Buffer.from(env['PLUMBLINE_KEY'] ?? '', 'base64'));
   const people = await rows<{ id: string }>(db, 'select id from contacts order by id');
   for (let at = 0; at < people.length; at += TOGETHER) {
-    await asWriter(db, { actor: 'bench', door: 'engine' }, async (tx) => {
-      for (const { id } of people.slice(at, at + TOGETHER)) {
-        const contact = await lockContact(tx, id);
-        if (contact !== undefined) await emptyContact(tx, keyring, contact, 'erased');
-      }
-    });
+    await erase(
+      db,
+      keyring,
+      people.slice(at, at + TOGETHER).map(({ id }) => id),
+    );
   }
 }
 

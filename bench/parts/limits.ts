@@ -3,18 +3,16 @@
  * while it drains. The calls are counted by the sandboxes.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { asWriter, rows } from '../../store/db.ts';
+import { rows } from '../../store/db.ts';
 import type { Db } from '../../store/db.ts';
-import { emptyContact, lockContact } from '../../store/erasure.ts';
 import { keyringFrom } from '../../store/keyring.ts';
-import type { Keyring } from '../../store/keyring.ts';
 import { rounded, spread } from '../kit/figures.ts';
-import { install, settled, SYSTEM } from '../kit/installation.ts';
+import { install, settled } from '../kit/installation.ts';
 import type { Installation } from '../kit/installation.ts';
 import type { Bench, Figures, Part } from '../kit/part.ts';
-import { addCustomers } from '../kit/people.ts';
+import { addCustomers, erase } from '../kit/people.ts';
 import { limitShare, readUse } from '../kit/share.ts';
-import { VENDORS } from '../../local/vendor-programs.ts';
+import { SYSTEM, VENDORS } from '../../local/vendor-programs.ts';
 import type { Vendor } from '../../local/vendor-programs.ts';
 
 const CONTACTS = 20_000;
@@ -105,7 +103,7 @@ async function urgentUnderBulk(bench: Bench, { db, env }: Installation): Promise
     const startedAt = performance.now();
     for (const [n, { id }] of mine.entries()) {
       await sleep(Math.max(0, startedAt + n * everyMs - performance.now()));
-      await (n % 4 === 3 ? erase(db, keyring, id) : withdraw(db, id));
+      await (n % 4 === 3 ? erase(db, keyring, [id]) : withdraw(db, id));
       (n % 4 === 3 ? erased : withdrawn).set(id, performance.timeOrigin + performance.now());
     }
     bench.say(`urgent at ${vendors.join(' and ')}: waiting for the last to be read back`);
@@ -124,14 +122,6 @@ async function withdraw(db: Db, id: string): Promise<void> {
     `insert into consent_events (contact_id, purpose, kind, channel) values (?, 'newsletter', 'withdrawn', 'phone')`,
     [id],
   );
-}
-
-/** The transaction that a case runs once it was approved. */
-async function erase(db: Db, keyring: Keyring, id: string): Promise<void> {
-  await asWriter(db, { actor: 'bench', door: 'engine' }, async (tx) => {
-    const contact = await lockContact(tx, id);
-    if (contact !== undefined) await emptyContact(tx, keyring, contact, 'erased');
-  });
 }
 
 /** From commit to the first reading back after it. */

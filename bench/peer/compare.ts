@@ -2,14 +2,14 @@
 import { Client } from '@hubspot/api-client';
 import { row } from '../../store/db.ts';
 import type { Db } from '../../store/db.ts';
-import { CREDENTIALS } from '../kit/installation.ts';
+import { SANDBOX_CREDENTIALS } from '../../local/vendor-programs.ts';
 
 const PAGE = 100;
 const PROPERTIES = ['email', 'firstname', 'lastname', 'city', 'plumbline_contact_id'];
 
 /** Compares every record of HubSpot with its contact. @returns contacts a second */
 export async function comparePlainly(db: Db, url: string, count: number): Promise<number> {
-  const client = new Client({ accessToken: CREDENTIALS.HUBSPOT_TOKEN, basePath: url });
+  const client = new Client({ accessToken: SANDBOX_CREDENTIALS.HUBSPOT_TOKEN, basePath: url });
   const started = performance.now();
   let compared = 0;
   for (let after: string | undefined; ;) {

@@ -1,7 +1,7 @@
 /** HubSpot by its SDK: one contact a call, or 100 by the batch endpoints. */
 import http from 'node:http';
 import { Client } from '@hubspot/api-client';
-import { CREDENTIALS } from '../kit/installation.ts';
+import { SANDBOX_CREDENTIALS } from '../../local/vendor-programs.ts';
 import type { PeerContact } from './contacts.ts';
 import { holds } from './delivery.ts';
 import type { Delivery, Setup } from './delivery.ts';
@@ -10,7 +10,7 @@ const LANES = 8;
 
 export function createHubSpot({ url, mode, pace }: Setup): Delivery {
   const httpAgent = new http.Agent({ keepAlive: true, maxSockets: LANES, timeout: 30_000 });
-  const { contacts } = new Client({ accessToken: CREDENTIALS.HUBSPOT_TOKEN, basePath: url, httpAgent }).crm;
+  const { contacts } = new Client({ accessToken: SANDBOX_CREDENTIALS.HUBSPOT_TOKEN, basePath: url, httpAgent }).crm;
 
   async function one(contact: PeerContact): Promise<Set<string>> {
     const id = contact.ids.hubspot;

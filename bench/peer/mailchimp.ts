@@ -4,7 +4,7 @@
  */
 import http from 'node:http';
 import { createRequire } from 'node:module';
-import { CREDENTIALS } from '../kit/installation.ts';
+import { SANDBOX_CREDENTIALS } from '../../local/vendor-programs.ts';
 import type { PeerContact } from './contacts.ts';
 import { chunks, holds } from './delivery.ts';
 import type { Delivery, Setup } from './delivery.ts';
@@ -37,7 +37,7 @@ export function createMailchimp({ url, mode, pace }: Setup): Delivery {
   const require = createRequire(import.meta.url);
   keepAlive(createRequire(require.resolve(SDK)));
   const sdk = new (require(SDK) as new () => Sdk)();
-  sdk.setConfig({ apiKey: CREDENTIALS.MAILCHIMP_API_KEY, server: 'us1' });
+  sdk.setConfig({ apiKey: SANDBOX_CREDENTIALS.MAILCHIMP_API_KEY, server: 'us1' });
   sdk.basePath = `${url}/3.0`;
   sdk.timeout = 30_000;
 

@@ -3,7 +3,7 @@ import http from 'node:http';
 import { createRequire } from 'node:module';
 import { AccountingApi } from 'xero-node';
 import type { Contact } from 'xero-node';
-import { CREDENTIALS } from '../kit/installation.ts';
+import { SANDBOX_CREDENTIALS } from '../../local/vendor-programs.ts';
 import type { PeerContact } from './contacts.ts';
 import type { Delivery, Setup } from './delivery.ts';
 import { holds } from './delivery.ts';
@@ -51,7 +51,7 @@ async function tokenOf(url: string): Promise<string> {
   const answer = await fetch(`${url}/connect/token`, {
     method: 'POST',
     headers: {
-      authorization: `Basic ${Buffer.from(`${CREDENTIALS.XERO_CLIENT_ID}:${CREDENTIALS.XERO_CLIENT_SECRET}`).toString('base64')}`,
+      authorization: `Basic ${Buffer.from(`${SANDBOX_CREDENTIALS.XERO_CLIENT_ID}:${SANDBOX_CREDENTIALS.XERO_CLIENT_SECRET}`).toString('base64')}`,
     },
     body: new URLSearchParams({ grant_type: 'client_credentials', scope: 'accounting.contacts' }),
   });

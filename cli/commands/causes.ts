@@ -2,13 +2,13 @@
 import type { Command } from 'commander';
 import type { App } from '../../app.ts';
 import { adviceFor } from '../../domain/advice.ts';
+import { SHORT_WORD } from '../../domain/short-word.ts';
 import { contactsOfCause, getCause, listCauses } from '../../store/causes.ts';
 import type { Cause } from '../../store/causes.ts';
 import { CommandProblem, EXIT } from '../exit-codes.ts';
 import { moment, print, printJson, table } from '../ui/text.ts';
 import { actor, asked, withApp } from '../with-app.ts';
 
-const WORD = /^[a-z0-9][a-z0-9_.-]{0,59}$/;
 const SAMPLES = 5;
 
 export function addCauses(program: Command): void {
@@ -67,7 +67,7 @@ export function addCauses(program: Command): void {
 }
 
 function word(option: string, text: string): string {
-  if (WORD.test(text)) return text;
+  if (SHORT_WORD.test(text)) return text;
   throw new CommandProblem(`${option} is one short word of a-z, 0-9, _ . and -.`, EXIT.usage);
 }
 

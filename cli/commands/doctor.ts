@@ -37,7 +37,7 @@ async function examine(tell: (finding: Finding) => void): Promise<Finding[]> {
   const { findings, config, key } = await looksAtConfiguration();
   take(findings);
   const keyring: Keyring | null = key === null ? null : keyringFrom(key);
-  const db = config === null ? null : await openedDatabase(config);
+  const db = config === null ? null : openedDatabase(config);
   try {
     take(await looksAtDatabase(db, keyring));
     take(await looksAtTemporal());

@@ -1,5 +1,6 @@
 /** Erasure cases (GDPR Art. 17). The command line is a door that records who decided; whoever may use it is the machine's business. */
 import type { Command } from 'commander';
+import { SHORT_WORD } from '../../domain/short-word.ts';
 import { getCase, listCases, openErasureCase, recordDecision } from '../../store/cases.ts';
 import { getContact } from '../../store/contacts.ts';
 import { asWriter } from '../../store/db.ts';
@@ -7,8 +8,6 @@ import { CommandProblem, EXIT } from '../exit-codes.ts';
 import { moment, print, printJson, table } from '../ui/text.ts';
 import { actor, asked, withApp } from '../with-app.ts';
 import { daysLeft } from './status.ts';
-
-const GROUND = /^[a-z0-9][a-z0-9_.-]{0,59}$/u;
 
 export function addErasure(program: Command): void {
   const erasure = program.command('erasure').description('requests to be erased, decisions, progress');
@@ -121,7 +120,7 @@ export function verdictOf(options: { approve?: boolean; refuse?: boolean; ground
   if (options.refuse === true && options.ground === undefined) {
     throw new CommandProblem('A refusal needs a --ground.', EXIT.usage);
   }
-  if (options.ground !== undefined && !GROUND.test(options.ground)) {
+  if (options.ground !== undefined && !SHORT_WORD.test(options.ground)) {
     throw new CommandProblem(
       'The ground is a short word of small letters, digits, points, underscores and hyphens; it names no person.',
       EXIT.usage,

@@ -17,12 +17,10 @@ const CLOCK_WARN_MS = 5_000;
 const CLOCK_FAIL_MS = 120_000;
 const UNSEALED_WARN_S = 60;
 
-export async function openedDatabase(config: Config): Promise<Db | null> {
+export function openedDatabase(config: Config): Db | null {
   const { databaseUrl } = readEnvironment();
   if (databaseUrl === undefined) return null;
-  return Promise.resolve(
-    openDb({ url: databaseUrl, poolMax: config.database.poolMax, applicationName: 'plumbline-doctor' }),
-  );
+  return openDb({ url: databaseUrl, poolMax: config.database.poolMax, applicationName: 'plumbline-doctor' });
 }
 
 export async function looksAtDatabase(db: Db | null, keyring: Keyring | null): Promise<Finding[]> {

@@ -17,6 +17,8 @@ import { buildApi } from '../../api/server.ts';
 import type { Api } from '../../api/deps.ts';
 import { baseUrlVariable, loadConfig } from '../../config/index.ts';
 import type { Config } from '../../config/index.ts';
+import { SANDBOX_CREDENTIALS, SYSTEM } from '../../local/vendor-programs.ts';
+import type { Vendor } from '../../local/vendor-programs.ts';
 import { startSandbox } from '../../sandboxes/kit/server.ts';
 import type { Sandbox } from '../../sandboxes/kit/server.ts';
 import { loadVendor } from '../../sandboxes/main.ts';
@@ -32,16 +34,8 @@ import { createDatabase } from './database.ts';
 import { createNamespace } from './temporal.ts';
 
 const ROOT = resolve(import.meta.dirname, '..', '..');
-export type Vendor = 'hubspot' | 'mailchimp' | 'xero';
-export const SYSTEM: Record<Vendor, string> = { hubspot: 'hubspot-main', mailchimp: 'mailchimp-main', xero: 'xero-uk' };
-
-const SECRETS = {
-  HUBSPOT_TOKEN: 'sandbox-hubspot-token',
-  MAILCHIMP_API_KEY: 'sandbox-mailchimp-key-us1',
-  XERO_CLIENT_ID: 'sandbox-xero-client',
-  XERO_CLIENT_SECRET: 'sandbox-xero-secret',
-  XERO_REFRESH_TOKEN: 'sandbox-xero-refresh-0',
-} as const;
+export { SYSTEM };
+export type { Vendor };
 
 export interface WorkerProcess {
   readonly pid: number;
@@ -131,7 +125,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   const db = openDb({ url: databaseUrl, poolMax: 6, applicationName: 'plumbline-test' });
   await migrate(db);
   const env: Record<string, string> = {
-    ...SECRETS,
+    ...SANDBOX_CREDENTIALS,
     DATABASE_URL: await accountUrl(db, databaseUrl, 'worker'),
     TEMPORAL_ADDRESS: namespace.address,
     TEMPORAL_NAMESPACE: namespace.namespace,
