@@ -1,7 +1,7 @@
 /** Rounds of faults under changes, each with a quiet point at its end. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { rows } from '../store/db.ts';
-import { background, isQuiet, openPaused, rereadNow, retryProblems, violations } from './check.ts';
+import { background, erasuresHeldUp, isQuiet, openPaused, rereadNow, retryProblems, violations } from './check.ts';
 import { install } from './installation.ts';
 import type { Installation } from './installation.ts';
 import { KINDS } from './kinds.ts';
@@ -164,8 +164,14 @@ async function quietPoint(installation: Installation, people: People): Promise<s
 
 async function quiet(installation: Installation): Promise<boolean> {
   const until = performance.now() + QUIET_WITHIN_MS;
+  let isRetried = false;
   while (performance.now() < until) {
     if (await isQuiet(installation).catch(() => false)) return true;
+    // The operator's one retry, which an erasure with a problem cannot end without.
+    if (!isRetried && (await erasuresHeldUp(installation).catch(() => 0)) > 0) {
+      isRetried = true;
+      await retryProblems(installation);
+    }
     await sleep(100);
   }
   return false;
@@ -183,6 +189,9 @@ async function open({ db }: Installation): Promise<string[]> {
      from deliveries where wanted > settled group by system, data_outcome, data_code
      union all select 'system: ' || name || ' ' || state || ' ' || coalesce(state_code, '') || ' ' || coalesce(last_error, '') from systems
      union all select 'case: ' || state || ' ' || count(*) from cases group by state
+     union all select 'problem: ' || system || ' ' || coalesce(data_outcome, '-') || ' ' || coalesce(data_code, '-') || ', consent '
+         || coalesce(consent_outcome, '-') || ', presence ' || coalesce(presence, '-')
+       from deliveries where contact_id in (select contact_id from cases where state = 'erasing')
      union all select 'calls: ' || count(*) from calls union all select 'late outcomes: ' || count(*) from late_outcomes`,
   );
   return due.map((d) => d.text);

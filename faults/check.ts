@@ -1,6 +1,7 @@
 /** What must be true at a quiet point, seen from the vendors' own records, the record, the ledger and the audit log. */
 import { rows } from '../store/db.ts';
 import { sealAudit, verifyAudit } from '../store/audit.ts';
+import { NEEDS_PERSON } from '../store/delivery-views.ts';
 import { VENDORS } from '../local/vendor-programs.ts';
 import type { Vendor } from '../local/vendor-programs.ts';
 
@@ -167,8 +168,7 @@ async function problemsOf({ db }: Installation): Promise<{ system: string; code:
   return rows(
     db,
     `select system, coalesce(data_code, consent_code, data_outcome) as code, count(*)::integer as n from deliveries
-     where data_outcome in ('rejected', 'refused', 'ambiguous', 'not_supported', 'unclassified', 'mismatch', 'suppressed')
-        or consent_outcome in ('rejected', 'refused', 'ambiguous', 'not_supported', 'unclassified', 'mismatch', 'suppressed')
+     where data_outcome in ${NEEDS_PERSON} or consent_outcome in ${NEEDS_PERSON}
      group by 1, 2`,
   );
 }
@@ -233,6 +233,16 @@ export async function openPaused(installation: Installation): Promise<number> {
 export async function rereadNow({ db }: Installation): Promise<number> {
   const moved = await rows(db, 'update rechecks set due_at = clock_timestamp() returning 1');
   return moved.length;
+}
+
+/** Erasures that wait for a person: a delivery of theirs is a named problem, and the case rightly stays open until it is tried again. */
+export async function erasuresHeldUp({ db }: Installation): Promise<number> {
+  const [held] = await rows<{ n: number }>(
+    db,
+    `select count(*)::integer as n from cases c join deliveries d on d.contact_id = c.contact_id and d.wanted = d.settled
+     where c.state = 'erasing' and (d.data_outcome in ${NEEDS_PERSON} or d.consent_outcome in ${NEEDS_PERSON})`,
+  );
+  return held?.n ?? 0;
 }
 
 /** True when every lane is open and nothing is due, called or to be looked at. */
