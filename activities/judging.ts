@@ -132,6 +132,8 @@ export function judge(
   const consentDone = nothingHeld || consentProven || final(result.consent) || (problem && consentOk);
   const settled = dataDone && consentDone && stricter.length === 0;
   const lookFirst =
+    // A doubt lasts until somebody has looked: an attempt that could not even read says nothing of what an earlier one may have made.
+    (ledger.lookFirst && !read) ||
     outcomes.some((o) => o.kind === 'unknown') ||
     outcomes.some((o) => o.kind === 'retry' && (o.code === 'already_exists' || o.code === 'gone_at_vendor'));
   const verified: Verified | null =

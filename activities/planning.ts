@@ -119,8 +119,11 @@ export function itemFor(planned: Planned, system: string, ids: string[]): Item {
   const { contact, ledger, ticket } = loaded;
   const key = ledger.knownKey ?? ticket?.keys[system] ?? null;
   const full = [contact.givenName, contact.familyName].filter((n) => n !== null).join(' ');
-  // Without an id an erasure looks by reference and exact address; so does whoever shares an address with others.
-  const lookFirst = ledger.lookFirst || (ids.length === 0 && (want.presence === 'erased' || loaded.holders.length > 0));
+  // Without an id an erasure looks by reference and exact address; so do whoever shares an address with others, and whoever is to be read
+  // again: what a late write made is under no id that we know.
+  const lookFirst =
+    ledger.lookFirst ||
+    (ids.length === 0 && (ledger.distrust || want.presence === 'erased' || loaded.holders.length > 0));
   return {
     reference: contact.id,
     externalIds: ids,
