@@ -13,14 +13,62 @@ export interface SeenRecord {
   consents: Record<string, string>;
 }
 
-/** Stores one page of a scan; what is as it was is not written again. */
-export async function saveSeen(
+/** A record that was compared in full and agreed. */
+export interface Agreed {
+  externalId: string;
+  contactId: ContactId;
+  /** The ledger's `settled` when it was compared. */
+  settled: number;
+  /** Keyed hash of what was read. */
+  digest: Buffer;
+}
+
+/**
+ * Notes one page of a scan as seen, and tells what of it must be compared: all but what agreed before, reads as it did then, and was not
+ * marked since.
+ * @param runId null where the scan does not read everything
+ * @param digests external id → keyed hash of what was read
+ */
+export async function withoutAgreed(
   db: Db,
-  keyring: Keyring,
   system: string,
   runId: string | null,
-  seen: SeenRecord[],
-): Promise<void> {
+  digests: ReadonlyMap<string, Buffer>,
+): Promise<Set<string>> {
+  if (digests.size === 0) return new Set();
+  const left = await rows<{ id: string }>(
+    db,
+    `with page as materialized (select p.id, p.digest from unnest(?::text[], ?::bytea[]) as p (id, digest)),
+     seen as (insert into scan_seen (run_id, external_id) select ?::uuid, id from page where ?::uuid is not null on conflict do nothing)
+     select p.id from page p where not exists (
+       select 1 from vendor_records v join deliveries d on d.system = v.system and d.contact_id = v.contact_id
+       where v.system = ? and v.external_id = p.id and v.digest = p.digest
+         and d.wanted = d.settled and d.settled = v.agreed_at_settled)`,
+    [[...digests.keys()], [...digests.values()], runId, runId, system],
+  );
+  return new Set(left.map((l) => l.id));
+}
+
+/** Keeps what was compared in full and agreed, so that the next night knows it. */
+export async function keepAgreed(db: Db, system: string, agreed: readonly Agreed[]): Promise<void> {
+  if (agreed.length === 0) return;
+  await rows(
+    db,
+    `update vendor_records v set contact_id = a.contact, digest = a.digest, agreed_at_settled = a.settled
+     from unnest(?::text[], ?::uuid[], ?::bytea[], ?::bigint[]) as a (id, contact, digest, settled)
+     where v.system = ? and v.external_id = a.id`,
+    [
+      agreed.map((a) => a.externalId),
+      agreed.map((a) => a.contactId),
+      agreed.map((a) => a.digest),
+      agreed.map((a) => a.settled),
+      system,
+    ],
+  );
+}
+
+/** Stores what a scan read; what is as it was is not written again. */
+export async function saveSeen(db: Db, keyring: Keyring, system: string, seen: SeenRecord[]): Promise<void> {
   const unique = [...new Map(seen.map((s) => [s.externalId, s])).values()];
   if (unique.length === 0) return;
   const hashes = unique.flatMap((s) =>
@@ -31,12 +79,6 @@ export async function saveSeen(
   );
   const ids = unique.map((s) => s.externalId);
   await db.transaction(async (tx) => {
-    if (runId !== null) {
-      await rows(tx, 'insert into scan_seen (run_id, external_id) select ?, unnest(?::text[]) on conflict do nothing', [
-        runId,
-        ids,
-      ]);
-    }
     await rows(
       tx,
       `insert into vendor_records as v (system, external_id, reference, presence, consents)

@@ -1,6 +1,6 @@
 /** A change of everybody at once, with the vendors' limits off: how fast the engine itself is. */
 import { rows } from '../../store/db.ts';
-import { cpuSeconds } from '../kit/cpu.ts';
+import { busySeconds, microsecondsEach } from '../kit/busy.ts';
 import { rounded } from '../kit/figures.ts';
 import { install, settled } from '../kit/installation.ts';
 import type { Bench, Figures, Part } from '../kit/part.ts';
@@ -27,17 +27,12 @@ async function run(bench: Bench): Promise<Figures> {
   await installation.startWorker({ limits: false });
   const before = await Promise.all(VENDORS.map((vendor) => vendors[vendor].counters()));
 
-  const busy = async (): Promise<Record<string, number>> => ({
-    worker: cpuSeconds(installation.worker().pid),
-    postgres: cpuSeconds(await bench.postgresPid()),
-    ...Object.fromEntries(VENDORS.map((vendor) => [vendor, cpuSeconds(vendors[vendor].program.pid)])),
-  });
-  const cpuBefore = await busy();
+  const cpuBefore = await busySeconds(bench, installation);
   const startedAt = Date.now();
   await rows(db, `update contacts set family_name = 'Changed'`);
   const committedAt = Date.now();
   await settled(db, (left) => bench.say(`${left} deliveries to go`), 500);
-  const cpuAfter = await busy();
+  const cpuAfter = await busySeconds(bench, installation);
   const worker_rss_mb = installation.worker().peakMb();
   await installation.stopWorker();
   const done = await finishedAt(db);
@@ -53,12 +48,7 @@ async function run(bench: Bench): Promise<Figures> {
         VENDORS.map((vendor) => [vendor, rounded((count / (done[vendor] - committedAt)) * 1000)]),
       ),
       calls: Object.fromEntries(VENDORS.map((v, at) => [v, (after[at]?.total ?? 0) - (before[at]?.total ?? 0)])),
-      cpu_us_per_delivery: Object.fromEntries(
-        Object.entries(cpuAfter).map(([name, s]) => [
-          name,
-          rounded(((s - (cpuBefore[name] ?? 0)) * 1e6) / (count * VENDORS.length)),
-        ]),
-      ),
+      cpu_us_per_delivery: microsecondsEach(cpuBefore, cpuAfter, count * VENDORS.length),
       refused: after.reduce((sum, c, at) => sum + c.limited - (before[at]?.limited ?? 0), 0),
     },
     worker_rss_mb,

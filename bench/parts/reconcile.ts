@@ -8,12 +8,13 @@ import type { Db } from '../../store/db.ts';
 import { listDrifts, listRuns } from '../../store/runs.ts';
 import { SYSTEM, VENDORS } from '../../local/vendor-programs.ts';
 import type { Vendor } from '../../local/vendor-programs.ts';
+import { busySeconds, microsecondsEach } from '../kit/busy.ts';
 import { runCli } from '../kit/cli.ts';
 import { percentile, rounded } from '../kit/figures.ts';
 import { install, settled } from '../kit/installation.ts';
 import type { Installation } from '../kit/installation.ts';
 import type { Bench, Figures, Part } from '../kit/part.ts';
-import { addCustomers } from '../kit/people.ts';
+import { addHeldCustomers } from '../kit/held.ts';
 import { comparePlainly } from '../peer/compare.ts';
 
 const CONTACTS = 20_000;
@@ -41,16 +42,19 @@ interface Night {
 
 async function run(bench: Bench): Promise<Figures> {
   const count = bench.contacts ?? CONTACTS;
-  const installation = await install(bench);
+  // What a call waits for the vendor is the vendor's: a listing's pages come one after the other.
+  const installation = await install(bench, { latencyMs: 0 });
   const { db, vendors } = installation;
-  await installation.startWorker({ limits: false });
-  await addCustomers(db, count);
-  await settled(db, (left) => bench.say(`setting up: ${left} deliveries to go`), 5_000);
+  await addHeldCustomers(installation, count, bench.say);
   await installation.startWorker({ limits: false });
   const idle = await liveP99(db, () => false);
 
+  bench.say('the first night: everything is compared in full');
+  const first = await night(installation);
   bench.say('a clean night');
+  const busyBefore = await busySeconds(bench, installation);
   const clean = await night(installation);
+  const busyAfter = await busySeconds(bench, installation);
   const rss = installation.worker().peakMb();
   bench.say('a night with planted differences, and live changes meanwhile');
   const planted = await plant(installation);
@@ -76,15 +80,18 @@ async function run(bench: Bench): Promise<Figures> {
   const minimum = VENDORS.reduce((sum, vendor) => sum + Math.ceil(count / PAGE[vendor]), 0);
   bench.say('the plain script: HubSpot, row by row');
   const peer = await comparePlainly(db, vendors.hubspot.url, count);
-  const perSecond = VENDORS.map((vendor) => count / clean.seconds[vendor]);
+  const perSecond = (seconds: Night['seconds']): Figures =>
+    Object.fromEntries(VENDORS.map((vendor) => [vendor, rounded(count / seconds[vendor])]));
   return {
     reconcile: {
       contacts: count,
       contacts_per_second: {
-        ours: rounded(Math.min(...perSecond)),
+        ours: rounded(count / Math.max(...Object.values(clean.seconds))),
         peer: rounded(peer),
-        by_system: Object.fromEntries(VENDORS.map((vendor, at) => [vendor, rounded(perSecond[at] ?? NaN)])),
+        by_system: perSecond(clean.seconds),
+        first_night: perSecond(first.seconds),
       },
+      cpu_us_per_record: microsecondsEach(busyBefore, busyAfter, count * VENDORS.length),
       rss_mb: { at_100k: count < 1_000_000 ? rss : null, at_1m: count >= 1_000_000 ? rss : null },
       planted: planted.length,
       found: found.length,
