@@ -32,7 +32,6 @@ export interface Scanning {
 
 /** To be raised when the comparison itself changes, so that everything is compared in full once. */
 const COMPARISON = 1;
-const DIGEST_BYTES = 16;
 
 /** Short hash of all that decides what a record should hold, besides the contact: the mapping, the purposes and the known wordings. */
 export function comparedBy(deps: Deps, runtime: SystemRuntime, statements: ReadonlySet<string>): string {
@@ -42,7 +41,7 @@ export function comparedBy(deps: Deps, runtime: SystemRuntime, statements: Reado
 /** Keyed, because it is of personal data. */
 function digestOf(keyring: Keyring, rules: string, o: Observation): Buffer {
   const read = [rules, o.externalId, o.reference, o.presence, o.addresses, o.fields, o.consents, o.shared === true];
-  return keyring.hash('vendor_record', JSON.stringify(read)).subarray(0, DIGEST_BYTES);
+  return keyring.digest('vendor_record', JSON.stringify(read));
 }
 
 /** @param readAt ISO 8601: when the page was asked for */

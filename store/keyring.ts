@@ -9,6 +9,7 @@ import {
   createDecipheriv,
   createHmac,
   createSecretKey,
+  hash,
   hkdfSync,
   randomBytes,
   timingSafeEqual,
@@ -21,6 +22,11 @@ export interface Keyring {
   readonly keyId: string;
   /** Keyed hash of a normalised text, for one use (`email`, `ref` …). */
   hash(use: string, text: string): Buffer;
+  /**
+   * Keyed digest of any text, 16 bytes, for one use: a third of the cost of `hash`, for what is done a million times a night. SHA-256 of
+   * key and text, cut in half: what is cut off cannot be extended.
+   */
+  digest(use: string, text: string): Buffer;
   seal(use: string, value: unknown): Buffer;
   /** @throws Error when it was sealed with another key or was changed. */
   open<T>(use: string, sealed: Buffer): T;
@@ -30,6 +36,7 @@ export interface Keyring {
 
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
+const DIGEST_BYTES = 16;
 
 /** @param secret at least 32 bytes, from the environment or a file */
 export function keyringFrom(secret: Buffer, keyId = 'k1'): Keyring {
@@ -45,8 +52,18 @@ export function keyringFrom(secret: Buffer, keyId = 'k1'): Keyring {
     }
     return key;
   };
+  const digestKeys = new Map<string, string>();
+  const digestKey = (use: string): string => {
+    let key = digestKeys.get(use);
+    if (key === undefined) {
+      key = sub(`digest:${use}`).toString('hex');
+      digestKeys.set(use, key);
+    }
+    return key;
+  };
   return {
     keyId,
+    digest: (use, text) => hash('sha256', digestKey(use) + text, 'buffer').subarray(0, DIGEST_BYTES),
     hash: (use, text) => createHmac('sha256', hashKey(use)).update(text, 'utf8').digest(),
     seal(use, value) {
       const nonce = randomBytes(NONCE_BYTES);

@@ -36,14 +36,16 @@ export async function withoutAgreed(
   digests: ReadonlyMap<string, Buffer>,
 ): Promise<Set<string>> {
   if (digests.size === 0) return new Set();
+  // Scalar subqueries: two index look-ups a record, whatever the statistics of a table that a first night has just filled say.
   const left = await rows<{ id: string }>(
     db,
     `with page as materialized (select p.id, p.digest from unnest(?::text[], ?::bytea[]) as p (id, digest)),
      seen as (insert into scan_seen (run_id, external_id) select ?::uuid, id from page where ?::uuid is not null on conflict do nothing)
-     select p.id from page p where not exists (
-       select 1 from vendor_records v join deliveries d on d.system = v.system and d.contact_id = v.contact_id
-       where v.system = ? and v.external_id = p.id and v.digest = p.digest
-         and d.wanted = d.settled and d.settled = v.agreed_at_settled)`,
+     select p.id from page p where not coalesce((
+       select v.digest = p.digest and (
+         select d.wanted = d.settled and d.settled = v.agreed_at_settled from deliveries d
+         where d.contact_id = v.contact_id and d.system = v.system)
+       from vendor_records v where v.system = ? and v.external_id = p.id), false)`,
     [[...digests.keys()], [...digests.values()], runId, runId, system],
   );
   return new Set(left.map((l) => l.id));

@@ -6,9 +6,10 @@ import type { Installation } from './installation.ts';
 import type { Bench } from './part.ts';
 
 /** Process → seconds of processor time up to now. */
-export async function busySeconds(bench: Bench, { worker, vendors }: Installation): Promise<Record<string, number>> {
+export async function busySeconds(bench: Bench, installation: Installation): Promise<Record<string, number>> {
+  const { vendors } = installation;
   return {
-    worker: cpuSeconds(worker().pid),
+    worker: cpuSeconds(installation.worker().pid),
     postgres: cpuSeconds(await bench.postgresPid()),
     ...Object.fromEntries(VENDORS.map((vendor) => [vendor, cpuSeconds(vendors[vendor].program.pid)])),
   };

@@ -1,6 +1,6 @@
 /** The night's run: goes on where it was after a crash, and a clean one changes nothing in the record, the ledger or at the vendor. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { oneRow, row } from '../../store/db.ts';
+import { oneRow, row, rows } from '../../store/db.ts';
 import { addPerson } from '../rig/people.ts';
 import { control, converged, createWorld, eventually, SYSTEM } from '../rig/world.ts';
 import type { WorkerProcess, World } from '../rig/world.ts';
@@ -100,10 +100,45 @@ test('a clean night changes nothing: not the record, not the ledger, not the ven
   const before = await state();
   const seq = (await journal()).at(-1)?.seq ?? 0;
   const counts = await ended(await start());
-  expect(counts).toMatchObject({ compared: 3, toChange: 0, marked: 0, missing: 0, stricter: 0 });
+  expect(counts).toMatchObject({ compared: 3, unmoved: 3, toChange: 0, marked: 0, missing: 0, stricter: 0 });
   expect(await state()).toEqual(before);
   expect(before['scratch']).toBe(0);
   const requests = await journal(seq);
   expect(requests.length).toBeGreaterThan(5);
   expect(requests.filter((r) => r.effect)).toEqual([]);
 }, 120_000);
+
+test('what agreed before is compared again as soon as either side moves', async () => {
+  const known = await rows<{ contactId: string; externalId: string }>(
+    world.db,
+    'select contact_id as "contactId", external_id as "externalId" from external_ids where system = ? and not former order by 1',
+    [SYSTEM.hubspot],
+  );
+  const [here, there, still] = known.map((k) => ({ ...k, path: `/records/${k.externalId}` }));
+  const nameAt = async (path: string): Promise<unknown> =>
+    ((await control(world.sandboxes.hubspot, 'GET', path)) as { properties: { lastname: string } }).properties.lastname;
+  expect(await ended(await start())).toMatchObject({ unmoved: 3 });
+
+  // One moves in the record; its record at the vendor is then put back behind our back. One moves only at the vendor.
+  const before = await nameAt(here!.path);
+  await rows(world.db, 'update contacts set family_name = ? where id = ?', ['Renamed', here!.contactId]);
+  await converged(world);
+  await control(world.sandboxes.hubspot, 'PATCH', here!.path, { properties: { lastname: before } });
+  await control(world.sandboxes.hubspot, 'PATCH', there!.path, { properties: { lastname: 'Elsewhere' } });
+  const wanted = await nameAt(still!.path);
+
+  const runId = await start();
+  expect(await ended(runId)).toMatchObject({ compared: 3, unmoved: 1, differing: 2, marked: 2, repaired: 2 });
+  expect(await nameAt(here!.path)).toBe('Renamed');
+  expect(await nameAt(there!.path)).not.toBe('Elsewhere');
+  expect(await nameAt(still!.path)).toBe(wanted);
+
+  // Repaired, they are compared in full once more, and are known from then on.
+  expect(await ended(await start())).toMatchObject({ compared: 3, unmoved: 1, differing: 0 });
+  expect(await ended(await start())).toMatchObject({ compared: 3, unmoved: 3, differing: 0 });
+}, 120_000);
+
+test('another key knows no agreement: everything is compared in full', async () => {
+  await rows(world.db, `update vendor_records set digest = sha256('another key') where digest is not null`);
+  expect(await ended(await start())).toMatchObject({ compared: 3, unmoved: 0, differing: 0 });
+}, 60_000);
