@@ -5,6 +5,7 @@
 import { EventEmitter } from 'node:events';
 import { connect, createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
+import { anyFreePort } from './tcp.ts';
 
 /**
  * What goes wrong, on open connections as well as new ones, until it is set otherwise. Bytes of replies are counted for
@@ -162,7 +163,8 @@ export async function startProxy(targetPort: number): Promise<FaultProxy> {
     return server;
   }
 
-  listener = await listen(0);
+  // One that is free again after a refusal, during which nobody listens.
+  listener = await listen(await anyFreePort());
   const address = listener.address();
   if (address === null || typeof address === 'string') throw new Error('the proxy has no port');
   const { port } = address;
