@@ -103,6 +103,7 @@ async function work(app: App, connection: NativeConnection, namespace: string, o
       name: s.name,
       changes: s.capabilities.changes && s.capabilities.consents,
     })),
+    idempotencyHours: config.api.idempotencyHours,
     everyMs: 10_000,
   });
   const telemetry = await openTelemetry(app, registry, 'worker');

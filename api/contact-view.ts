@@ -3,7 +3,7 @@ import type { Contact, ContactData, ContactId } from '../domain/contact.ts';
 import { consentStates } from '../domain/consent.ts';
 import type { ConsentResult } from '../domain/consent.ts';
 import { consentEventsOf, knownStatements } from '../store/consents.ts';
-import { getContact } from '../store/contacts.ts';
+import { contactVersion, getContact } from '../store/contacts.ts';
 import type { Db, Tx } from '../store/db.ts';
 import type { ApiConfig } from './deps.ts';
 import { Problem } from './errors.ts';
@@ -22,6 +22,17 @@ export async function existingContact(db: Db | Tx, id: ContactId): Promise<Conta
   return contact;
 }
 
+/**
+ * A contact as a write left it: what an idempotent request is answered with again. A version that was emptied since (a purge) is not there any
+ * more; then the contact as it is.
+ * @throws Problem erased, whatever the first answer was
+ */
+export async function contactAsOf(db: Db | Tx, id: ContactId, version: number): Promise<Contact> {
+  const contact = await standingContact(db, id);
+  if (contact.version === version) return contact;
+  return (await contactVersion(db, id, version))?.contact ?? contact;
+}
+
 export function erasedProblem(): Problem {
   return new Problem('erased', 'The contact was erased; its deliveries and its case say how far.');
 }
@@ -34,14 +45,18 @@ export function shown(contact: Contact): ShownContact {
   return rest;
 }
 
-/** Consent for every configured purpose, and for those that only the evidence knows. */
+/**
+ * Consent for every configured purpose, and for those that only the evidence knows.
+ * @param upTo the last event that counts, by its place in the central sequence; all where left out
+ */
 export async function consentsOf(
   db: Db | Tx,
   config: ApiConfig,
   id: ContactId,
+  upTo = Infinity,
 ): Promise<Record<string, ConsentResult>> {
   const [events, statements] = await Promise.all([consentEventsOf(db, [id]), knownStatements(db)]);
-  const own = events.get(id) ?? [];
+  const own = (events.get(id) ?? []).filter((event) => event.id <= upTo);
   const purposes = new Set([...Object.keys(config.purposes), ...own.map((e) => e.purpose)]);
   return consentStates(own, [...purposes], statements);
 }

@@ -6,6 +6,7 @@ import type { AttributeDeclarations } from '../domain/attributes.ts';
 import type { Db } from '../store/db.ts';
 import type { Keyring } from '../store/keyring.ts';
 import type { Operations } from '../temporal/asked.ts';
+import type { Once } from './once.ts';
 import type { Reads } from './reads.ts';
 import type { Waiters } from './waiting.ts';
 
@@ -17,6 +18,10 @@ export interface ApiConfig {
   attributes: AttributeDeclarations;
   /** GDPR Art. 12(3): within one month of receipt. */
   erasure: { deadlineDays: number };
+  api: {
+    /** How long an idempotency key is remembered. */
+    idempotencyHours: number;
+  };
 }
 
 export interface ApiDeps {
@@ -33,6 +38,7 @@ export interface ApiDeps {
 /** What the doors share besides. */
 export interface DoorDeps extends ApiDeps {
   reads: Reads;
+  once: Once;
   waiters: Waiters;
 }
 

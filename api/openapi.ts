@@ -23,12 +23,25 @@ const IF_MATCH_HEADER = {
   schema: { type: 'string', examples: ['"3"'] },
 };
 
+const IDEMPOTENCY_HEADER = {
+  name: 'Idempotency-Key',
+  in: 'header',
+  required: false,
+  description:
+    'The same key with the same request is one change, and the first answer is given again (with Idempotent-Replayed: true); with another request it is ' +
+    'refused. One key a request, as a text in quotes; it belongs to your API key and this door.',
+  schema: { type: 'string', minLength: 1, maxLength: 257, examples: ['"8e03978e-40d5-43dd-bc93-6894a57f9324"'] },
+};
+/** Doors that read, though an address in their body makes them a POST. */
+const READING = new Set(['/v1/contacts/find']);
+
 export const finishDocument: SwaggerTransformObject = (document) => {
   const whole = jsonSchemaTransformObject(document) as unknown as JsonObject;
-  for (const [method, operation] of operationsOf(whole)) {
+  for (const [path, method, operation] of operationsOf(whole)) {
     describeResponses(operation);
     freeOptionalBody(operation);
     if (method !== 'get') addParameter(operation, REASON_HEADER);
+    if (method !== 'get' && !READING.has(path)) addParameter(operation, IDEMPOTENCY_HEADER);
     if (method === 'patch') addParameter(operation, IF_MATCH_HEADER);
   }
   const components = asObject(whole['components']);
@@ -43,9 +56,9 @@ function asObject(value: Json): JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {};
 }
 
-function* operationsOf(whole: JsonObject): Generator<[string, JsonObject]> {
-  for (const path of Object.values(asObject(whole['paths']))) {
-    for (const [method, operation] of Object.entries(asObject(path))) yield [method, asObject(operation)];
+function* operationsOf(whole: JsonObject): Generator<[path: string, method: string, operation: JsonObject]> {
+  for (const [path, methods] of Object.entries(asObject(whole['paths']))) {
+    for (const [method, operation] of Object.entries(asObject(methods))) yield [path, method, asObject(operation)];
   }
 }
 

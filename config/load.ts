@@ -232,7 +232,7 @@ function assemble(path: string, values: Sections, systems: readonly SystemConfig
     file: resolve(path),
     organisation: values.organisation,
     database: values.database,
-    api: { host: values.api.host, port, publicUrl: values.api.publicUrl ?? `http://${values.api.host}:${port}` },
+    api: { ...values.api, port, publicUrl: values.api.publicUrl ?? `http://${values.api.host}:${port}` },
     worker: values.worker,
     telemetry: {
       host: values.telemetry.host,

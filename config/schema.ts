@@ -134,6 +134,11 @@ export const sections = {
       host: text.default('127.0.0.1'),
       port: port.default(7300),
       publicUrl: baseUrl.optional(),
+      idempotencyHours: z
+        .int({ error: 'a number of hours, 1 to 720' })
+        .min(1, { error: 'a number of hours, 1 to 720' })
+        .max(720, { error: 'a number of hours, 1 to 720' })
+        .default(24),
     })
     .prefault({}),
   worker: z

@@ -51,7 +51,13 @@ export interface Config {
   file: string;
   organisation: { name: string; timeZone: string };
   database: { poolMax: number };
-  api: { host: string; port: number; publicUrl: string };
+  api: {
+    host: string;
+    port: number;
+    publicUrl: string;
+    /** How long an idempotency key is remembered. */
+    idempotencyHours: number;
+  };
   worker: {
     /** How long a drain waits for more work before it ends. */
     lingerMs: number;

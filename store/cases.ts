@@ -120,6 +120,11 @@ export async function useDecision(tx: Db | Tx, id: string, subject: string): Pro
   );
 }
 
+/** Whether a decision was taken by its subject. */
+export async function wasUsed(db: Db | Tx, decisionId: string): Promise<boolean> {
+  return (await row(db, 'select 1 from decisions where id = ? and used_at is not null', [decisionId])) !== undefined;
+}
+
 /** How many cases are open, and the seconds until the nearest of their deadlines (negative when it has passed). */
 export async function openCaseFigures(db: Db): Promise<{ count: number; nearestDeadlineSeconds: number | null }> {
   return oneRow(

@@ -4,7 +4,7 @@
  */
 import type { ContactId } from '../domain/contact.ts';
 import { oneRow, row, rows } from './db.ts';
-import type { Db } from './db.ts';
+import type { Db, Tx } from './db.ts';
 import { NEEDS_PERSON } from './delivery-views.ts';
 import { markContacts } from './marks.ts';
 
@@ -81,7 +81,7 @@ export async function syncCauses(db: Db): Promise<{ id: string; closed: boolean 
   });
 }
 
-export async function getCause(db: Db, id: string): Promise<Cause | undefined> {
+export async function getCause(db: Db | Tx, id: string): Promise<Cause | undefined> {
   return row<Cause>(db, `select ${COLUMNS} from causes where id = ?`, [id]);
 }
 

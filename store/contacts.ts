@@ -226,6 +226,13 @@ export interface ContactVersion {
   contact: Contact;
 }
 
+/** PostgreSQL writes the moments of a stored version in a form of its own. */
+function storedContact(data: ContactRow): Contact {
+  const contact = toContact(data);
+  const iso = (moment: string): string => new Date(moment).toISOString();
+  return { ...contact, createdAt: iso(contact.createdAt), changedAt: iso(contact.changedAt) };
+}
+
 /** All versions of a contact, newest first. After erasure only the empty last one is left. */
 export async function contactVersions(db: Db | Tx, id: ContactId, limit = 100): Promise<ContactVersion[]> {
   const found = await rows<Omit<ContactVersion, 'contact'> & { data: ContactRow }>(
@@ -233,7 +240,7 @@ export async function contactVersions(db: Db | Tx, id: ContactId, limit = 100): 
     `select version, at, actor, door, reason, data from contact_versions where contact_id = ? order by version desc limit ?`,
     [id, limit],
   );
-  return found.map(({ data, ...version }) => ({ ...version, contact: toContact(data) }));
+  return found.map(({ data, ...version }) => ({ ...version, contact: storedContact(data) }));
 }
 
 /** One version, or undefined. */
@@ -245,5 +252,5 @@ export async function contactVersion(db: Db | Tx, id: ContactId, version: number
   );
   if (found === undefined) return undefined;
   const { data, ...rest } = found;
-  return { ...rest, contact: toContact(data) };
+  return { ...rest, contact: storedContact(data) };
 }

@@ -67,6 +67,7 @@ const WORKER: Grants = {
   run_items: 'select, insert, update',
   drifts: 'select, insert',
   causes: 'select, insert, update',
+  idempotency_keys: 'select (name, at), delete',
   migrations: 'select',
 };
 
@@ -97,6 +98,7 @@ const API: Grants = {
   run_items: 'select',
   drifts: 'select',
   causes: 'select',
+  idempotency_keys: 'select, insert, update',
   migrations: 'select',
 };
 

@@ -13,6 +13,7 @@ import * as m0007 from './migrations/0007_batches.ts';
 import * as m0015 from './migrations/0015_changed_fields.ts';
 import * as m0016 from './migrations/0016_new_contacts.ts';
 import * as m0017 from './migrations/0017_causes.ts';
+import * as m0018 from './migrations/0018_idempotency.ts';
 import * as m0022 from './migrations/0022_agreed.ts';
 
 const all: Record<string, { up: string; down: string }> = {
@@ -26,6 +27,7 @@ const all: Record<string, { up: string; down: string }> = {
   '0015_changed_fields': m0015,
   '0016_new_contacts': m0016,
   '0017_causes': m0017,
+  '0018_idempotency': m0018,
   '0022_agreed': m0022,
 };
 

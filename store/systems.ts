@@ -103,7 +103,7 @@ export async function setSystemState(
 }
 
 /** Keeps the last error of a lane for operators; the text is masked by the caller. */
-export async function noteError(db: Db, name: string, error: string | null): Promise<void> {
+export async function noteError(db: Db | Tx, name: string, error: string | null): Promise<void> {
   await rows(db, 'update systems set last_error = ?, last_error_at = clock_timestamp() where name = ?', [error, name]);
 }
 

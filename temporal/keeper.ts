@@ -9,6 +9,7 @@ import { listCases } from '../store/cases.ts';
 import { listCauses, syncCauses } from '../store/causes.ts';
 import type { Db } from '../store/db.ts';
 import { closeTickets } from '../store/erasure.ts';
+import { pruneReceipts } from '../store/idempotency.ts';
 import { addMissingPairs } from '../store/marks.ts';
 import { listSystems } from '../store/systems.ts';
 import type { LaneTiming } from '../workflows/contracts/index.ts';
@@ -25,6 +26,8 @@ export interface KeeperOptions {
   schedules: ScheduleSettings;
   /** Systems this installation works on, and whether changes of late can be read from them. */
   systems: { name: string; changes: boolean }[];
+  /** How long receipts of idempotency keys are kept. */
+  idempotencyHours: number;
   everyMs: number;
 }
 
@@ -41,6 +44,7 @@ const CAUSES_AT_MOST = 1_000;
 /** Rounds of causes after which all of their workflows are told, not only those that changed. */
 const CAUSES_ALL = 100;
 const PAIRS_EVERY_MS = 10 * 60_000;
+const PRUNE_EVERY_MS = 5 * 60_000;
 
 /** One round: everything that should run, runs. */
 export async function keepOnce(options: KeeperOptions): Promise<void> {
@@ -93,6 +97,10 @@ export function startKeeper(options: KeeperOptions): Keeper {
   });
   loop(SEAL_EVERY_MS, 'Sealing the audit log', async () => {
     while (!stopped && (await sealAudit(db)) > 0);
+  });
+
+  loop(PRUNE_EVERY_MS, 'Deleting receipts of idempotency keys', async () => {
+    while (!stopped && (await pruneReceipts(db, options.idempotencyHours)) > 0);
   });
 
   let rounds = 0;

@@ -3,13 +3,14 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import { WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
-import type { Operations } from './asked.ts';
+import type { Facts, Operations } from './asked.ts';
 import { OperationRefused } from './asked.ts';
 import { appendAudit } from '../store/audit.ts';
 import { getCause } from '../store/causes.ts';
-import type { Db } from '../store/db.ts';
+import type { Db, Tx } from '../store/db.ts';
 import { distrustAll, retryDeliveries } from '../store/marks.ts';
 import { getRun, startRun } from '../store/runs.ts';
+import type { RunKind } from '../store/runs.ts';
 import { getSystem, listSystems, noteError, setSystemState } from '../store/systems.ts';
 import { causeId, erasureId, laneId, reconciliationId, retentionId } from '../workflows/contracts/index.ts';
 import {
@@ -41,10 +42,12 @@ export function createOperations({ db, client, namespace, uiUrl }: OperationsOpt
     await wakeLane(client, system);
   }
 
-  async function reconcile(system: string, actor: string): Promise<string> {
-    const runId = await startRun(db, 'reconciliation', system, randomUUID());
-    await appendAudit(db, { kind: 'run.started', ...writer(actor), system, detail: { run: runId } });
-    await startReconciliation(client, system, runId);
+  const plain: Facts = { commit: async (change) => db.transaction(change), amend: async () => Promise.resolve() };
+
+  async function recordRun(tx: Tx, kind: RunKind, system: string | null, actor: string): Promise<string> {
+    const runId = await startRun(tx, kind, system, randomUUID());
+    const of = system === null ? {} : { system };
+    await appendAudit(tx, { kind: 'run.started', ...writer(actor), ...of, detail: { run: runId } });
     return runId;
   }
 
@@ -66,43 +69,55 @@ export function createOperations({ db, client, namespace, uiUrl }: OperationsOpt
 
   return {
     wake,
-    async pause(system, actor, code) {
-      if ((await getSystem(db, system)) === undefined)
-        throw new OperationRefused('not_found', 'There is no such system.');
-      await setSystemState(db, system, 'paused', code, writer(actor));
+    async pause(system, actor, code, facts = plain) {
+      await facts.commit(async (tx) => {
+        if ((await getSystem(tx, system)) === undefined)
+          throw new OperationRefused('not_found', 'There is no such system.');
+        await setSystemState(tx, system, 'paused', code, writer(actor));
+        return {};
+      });
       await wake(system);
     },
-    async resume(system, actor, acceptRestore = false) {
-      const found = await getSystem(db, system);
-      if (found === undefined) throw new OperationRefused('not_found', 'There is no such system.');
-      if (found.state === 'guarded' && !acceptRestore) {
-        throw new OperationRefused(
-          'restored_database',
-          'The database shows an older state than this lane has seen: it was restored from a backup. Accept that explicitly to open the lane.',
-        );
-      }
-      if (found.state === 'guarded') {
-        // The lane's memory of the lost sequence ends with its run; the keeper starts a new one.
-        await client.workflow
-          .getHandle(laneId(system))
-          .terminate('an operator accepted the restored database')
-          .catch(() => undefined);
-        await distrustAll(db, system);
-      }
-      await setSystemState(db, system, found.scanCompletedAt === null ? 'scanning' : 'open', null, writer(actor));
-      await noteError(db, system, null);
+    async resume(system, actor, acceptRestore = false, facts = plain) {
+      const { runId } = await facts.commit(async (tx) => {
+        const found = await getSystem(tx, system);
+        if (found === undefined) throw new OperationRefused('not_found', 'There is no such system.');
+        const restored = found.state === 'guarded';
+        if (restored && !acceptRestore) {
+          throw new OperationRefused(
+            'restored_database',
+            'The database shows an older state than this lane has seen: it was restored from a backup. Accept that explicitly to open the lane.',
+          );
+        }
+        if (restored) {
+          // The lane's memory of the lost sequence ends with its run; the keeper starts a new one.
+          await client.workflow
+            .getHandle(laneId(system))
+            .terminate('an operator accepted the restored database')
+            .catch(() => undefined);
+          // In batches of their own, which a crash before the end repeats without harm.
+          await distrustAll(db, system);
+        }
+        await setSystemState(tx, system, found.scanCompletedAt === null ? 'scanning' : 'open', null, writer(actor));
+        await noteError(tx, system, null);
+        // What the ledger believes to be there is as old as the backup: everything is read and compared again.
+        return { runId: restored ? await recordRun(tx, 'reconciliation', system, actor) : null };
+      });
       await wake(system);
-      // What the ledger believes to be there is as old as the backup: everything is read and compared again.
-      if (found.state === 'guarded') await reconcile(system, actor);
+      if (runId !== null) await startReconciliation(client, system, runId);
     },
-    async retry(asked, actor) {
-      const marked = await retryDeliveries(db, asked);
-      await appendAudit(db, {
-        kind: 'lane.retry',
-        ...writer(actor),
-        ...(asked.system === undefined ? {} : { system: asked.system }),
-        ...(asked.contactId === undefined ? {} : { contactId: asked.contactId }),
-        detail: { marked },
+    async retry(asked, actor, facts = plain) {
+      const { marked } = await facts.commit(async (tx) => {
+        // Marks go in batches of their own, so that no writer waits for all of them; marking again after a crash costs a look more.
+        const done = await retryDeliveries(db, asked);
+        await appendAudit(tx, {
+          kind: 'lane.retry',
+          ...writer(actor),
+          ...(asked.system === undefined ? {} : { system: asked.system }),
+          ...(asked.contactId === undefined ? {} : { contactId: asked.contactId }),
+          detail: { marked: done },
+        });
+        return { marked: done };
       });
       for (const { name } of await listSystems(db))
         if (asked.system === undefined || asked.system === name) await wake(name);
@@ -115,10 +130,14 @@ export function createOperations({ db, client, namespace, uiUrl }: OperationsOpt
       await startErasure(client, caseId);
       await decided(erasureId(caseId), decisionId);
     },
-    async startReconciliation(system, actor) {
-      if ((await getSystem(db, system)) === undefined)
-        throw new OperationRefused('not_found', 'There is no such system.');
-      return reconcile(system, actor);
+    async startReconciliation(system, actor, facts = plain) {
+      const { runId } = await facts.commit(async (tx) => {
+        if ((await getSystem(tx, system)) === undefined)
+          throw new OperationRefused('not_found', 'There is no such system.');
+        return { runId: await recordRun(tx, 'reconciliation', system, actor) };
+      });
+      await startReconciliation(client, system, runId);
+      return runId;
     },
     async decideRun(runId, decisionId) {
       const workflowId = await runWorkflow(runId);
@@ -133,18 +152,24 @@ export function createOperations({ db, client, namespace, uiUrl }: OperationsOpt
         }
       }
     },
-    async startRetention(actor) {
-      const runId = await startRun(db, 'retention', null, randomUUID());
-      await appendAudit(db, { kind: 'run.started', ...writer(actor), detail: { run: runId } });
+    async startRetention(actor, facts = plain) {
+      const { runId } = await facts.commit(async (tx) => ({ runId: await recordRun(tx, 'retention', null, actor) }));
       await startRetention(client, runId);
       return runId;
     },
-    async resolveCause(id, asked) {
-      const found = await getCause(db, id);
-      if (found === undefined) throw new OperationRefused('not_found', 'There is no such cause.');
-      if (found.closedAt !== null) throw new OperationRefused('already_decided', 'The cause is closed.');
+    async resolveCause(id, asked, facts = plain) {
+      const begun = await facts.commit<{ updateId: string; done?: string }>(async (tx) => {
+        const found = await getCause(tx, id);
+        if (found === undefined) throw new OperationRefused('not_found', 'There is no such cause.');
+        if (found.closedAt !== null) throw new OperationRefused('already_decided', 'The cause is closed.');
+        return { updateId: randomUUID() };
+      });
+      if (begun.done !== undefined) return begun.done;
       await tellCause(client, id);
-      return resolveCause(client, id, asked);
+      // The workflow makes the change; by the id of the update it makes it once, whoever asks again after a crash.
+      const done = await resolveCause(client, id, asked, begun.updateId);
+      await facts.amend({ ...begun, done });
+      return done;
     },
     async problem() {
       try {

@@ -103,7 +103,7 @@ export async function tellCause(client: Client, id: string): Promise<void> {
   });
 }
 
-/** Hands what a person wants done to the cause's workflow. @returns what it answers, a sentence */
-export async function resolveCause(client: Client, id: string, asked: ResolveInput): Promise<string> {
-  return client.workflow.getHandle(causeId(id)).executeUpdate(resolveUpdate, { args: [asked] });
+/** Hands what a person wants done to the cause's workflow. The same `updateId` again is the same act. @returns what it answers, a sentence */
+export async function resolveCause(client: Client, id: string, asked: ResolveInput, updateId: string): Promise<string> {
+  return client.workflow.getHandle(causeId(id)).executeUpdate(resolveUpdate, { args: [asked], updateId });
 }

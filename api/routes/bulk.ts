@@ -2,15 +2,13 @@
 import { z } from 'zod';
 import { sentenceFor } from '../../domain/data-faults.ts';
 import { rowIdentity } from '../../domain/csv-row.ts';
-import { asWriter } from '../../store/db.ts';
 import { UPSERT_BATCH, upsertContacts } from '../../store/upsert.ts';
 import type { UpsertResult, UpsertRow } from '../../store/upsert.ts';
-import { writerOf } from '../auth.ts';
 import { faultsOf, readContactFields } from '../contact-input.ts';
 import type { Api, ApiConfig, DoorDeps } from '../deps.ts';
 import type { FieldFault } from '../errors.ts';
 import { zodFaults } from '../problem-handler.ts';
-import { about, bodyProblems, contactId, fault } from '../schemas/common.ts';
+import { about, contactId, fault, writeProblems } from '../schemas/common.ts';
 import { ContactFields } from '../schemas/contact.ts';
 
 export const BULK_BODY_LIMIT = 8 * 1024 * 1024;
@@ -35,7 +33,7 @@ const RowResult = z
   .meta({ id: 'BulkRowResult' });
 type RowResultOut = z.output<typeof RowResult>;
 
-export function addBulkRoutes(app: Api, { db, keyring, config }: DoorDeps): void {
+export function addBulkRoutes(app: Api, { keyring, config, once }: DoorDeps): void {
   app.post(
     '/v1/contacts/bulk',
     {
@@ -49,30 +47,30 @@ export function addBulkRoutes(app: Api, { db, keyring, config }: DoorDeps): void
         body: z.strictObject({ rows: z.array(Row).min(1).max(UPSERT_BATCH) }),
         response: {
           200: z.object({ results: z.array(RowResult), counts: z.record(z.string(), z.int()) }),
-          ...bodyProblems(),
+          ...writeProblems(),
         },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const judged = request.body.rows.map((row) => judge(row, config));
-      const good = judged.filter((j) => j.ok);
-      const written = await asWriter(db, writerOf(request), async (tx) =>
-        upsertContacts(
-          tx,
-          keyring,
-          good.map((j) => j.row),
-        ),
+      // The receipt has what became of each row, null for a rejected one; its faults follow from the request.
+      const written = await once.write<(UpsertResult | null)[], (UpsertResult | null)[]>(
+        request,
+        reply,
+        async (tx) => {
+          const good = judged.filter((j) => j.ok).map((j) => j.row);
+          const upserted = (await upsertContacts(tx, keyring, good)).values();
+          const all = judged.map((j) => (j.ok ? (upserted.next().value ?? null) : null));
+          return { receipt: all, value: all };
+        },
+        async (receipt) => Promise.resolve(receipt),
       );
-      const results: RowResultOut[] = [];
-      let at = 0;
-      for (const [row, judgement] of judged.entries()) {
-        const upserted = judgement.ok ? written[at++] : undefined;
-        results.push(
-          judgement.ok && upserted !== undefined
-            ? resultOf(row, upserted)
-            : { row, result: 'rejected', id: null, alias: false, faults: judgement.ok ? [] : judgement.faults },
-        );
-      }
+      const results = judged.map((judgement, row): RowResultOut => {
+        const upserted = written[row] ?? null;
+        return upserted === null
+          ? { row, result: 'rejected', id: null, alias: false, faults: judgement.ok ? [] : judgement.faults }
+          : resultOf(row, upserted);
+      });
       const counts: Record<string, number> = {};
       for (const { result } of results) counts[result] = (counts[result] ?? 0) + 1;
       return { results, counts };

@@ -1,16 +1,15 @@
 /** Erasure requests and the decisions about them (GDPR Art. 17). The decision is a row first; Temporal carries it out. */
 import { z } from 'zod';
 import { SHORT_WORD } from '../../domain/short-word.ts';
-import { getCase, listCases, openErasureCase, recordDecision } from '../../store/cases.ts';
+import { getCase, listCases, openErasureCase, recordDecision, wasUsed } from '../../store/cases.ts';
 import type { CaseRow } from '../../store/cases.ts';
-import { asWriter } from '../../store/db.ts';
 import { lockContact } from '../../store/erasure.ts';
-import { writerOf } from '../auth.ts';
+import { actorOf } from '../auth.ts';
 import { erasedProblem } from '../contact-view.ts';
 import type { Api, DoorDeps } from '../deps.ts';
 import { Problem } from '../errors.ts';
 import { ask, tryNow } from '../handing-over.ts';
-import { about, bodyProblems, contactId, problems } from '../schemas/common.ts';
+import { about, contactId, problems, writeProblems } from '../schemas/common.ts';
 
 const TAG = 'cases';
 
@@ -56,7 +55,7 @@ export function refuseWithoutGround(decision: z.output<typeof Decision>): void {
   });
 }
 
-export function addCaseRoutes(app: Api, { db, config, operations }: DoorDeps): void {
+export function addCaseRoutes(app: Api, { db, config, operations, once }: DoorDeps): void {
   const out = (found: CaseRow): z.output<typeof CaseOut> => ({
     ...found,
     temporalUi: operations.temporalUi({ kind: 'case', caseId: found.id }),
@@ -85,21 +84,20 @@ export function addCaseRoutes(app: Api, { db, config, operations }: DoorDeps): v
               .boolean()
               .describe('False where Temporal could not be reached yet: it starts as soon as it can be'),
           }),
-          ...bodyProblems('not_found', 'erased'),
+          ...writeProblems('not_found', 'erased'),
         },
       },
     },
     async (request, reply) => {
       const { id } = request.params;
-      const writer = writerOf(request);
-      const opened = await asWriter(db, writer, async (tx) => {
+      const opened = await once.facts(request, reply).commit(async (tx) => {
         const contact = await lockContact(tx, id);
         if (contact === undefined) throw new Problem('not_found', 'There is no such contact.');
         if (contact.state === 'erased') throw erasedProblem();
         const text = request.body?.text;
         return openErasureCase(tx, {
           contactId: id,
-          requestedBy: writer.actor,
+          requestedBy: actorOf(request),
           deadlineDays: config.erasure.deadlineDays,
           ...(text === undefined ? {} : { text }),
         });
@@ -157,26 +155,27 @@ export function addCaseRoutes(app: Api, { db, config, operations }: DoorDeps): v
         ...about(TAG, 'Approve or refuse an erasure'),
         params: z.object({ id: z.uuid() }),
         body: Decision,
-        response: { 202: DecisionTaken, ...bodyProblems('not_found', 'already_decided', 'temporal_unavailable') },
+        response: { 202: DecisionTaken, ...writeProblems('not_found', 'already_decided', 'temporal_unavailable') },
       },
     },
     async (request, reply) => {
       const { id } = request.params;
       const { verdict, ground } = request.body;
       refuseWithoutGround(request.body);
-      const writer = writerOf(request);
-      const decisionId = await asWriter(db, writer, async (tx) => {
+      const decisionId = await once.facts(request, reply).commit(async (tx) => {
         const found = await getCase(tx, id);
         if (found === undefined) throw new Problem('not_found', 'There is no such case.');
         if (found.state !== 'open') throw new Problem('already_decided', `The case is in the state '${found.state}'.`);
         return recordDecision(tx, {
           subject: `case:${id}`,
           verdict,
-          decidedBy: writer.actor,
+          decidedBy: actorOf(request),
           ...(ground === undefined ? {} : { ground }),
         });
       });
-      await ask(request.log, async () => operations.decideErasure(id, decisionId));
+      // Told again, it may have been taken long ago.
+      if (!(await wasUsed(db, decisionId)))
+        await ask(request.log, async () => operations.decideErasure(id, decisionId));
       return reply.code(202).send({ decisionId });
     },
   );

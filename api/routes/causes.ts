@@ -8,7 +8,7 @@ import { actorOf } from '../auth.ts';
 import type { Api, DoorDeps } from '../deps.ts';
 import { Problem } from '../errors.ts';
 import { ask } from '../handing-over.ts';
-import { about, bodyProblems, contactId, problems } from '../schemas/common.ts';
+import { about, contactId, problems, writeProblems } from '../schemas/common.ts';
 
 const TAG = 'causes';
 const SAMPLES = 5;
@@ -50,7 +50,7 @@ const Resolution = z
   ])
   .meta({ id: 'CauseResolution' });
 
-export function addCauseRoutes(app: Api, { db, operations }: DoorDeps): void {
+export function addCauseRoutes(app: Api, { db, operations, once }: DoorDeps): void {
   const out = (found: Cause): z.output<typeof CauseOut> => ({
     ...found,
     advice: adviceFor(found.kind, found.code),
@@ -105,13 +105,17 @@ export function addCauseRoutes(app: Api, { db, operations }: DoorDeps): void {
         body: Resolution,
         response: {
           200: z.object({ done: z.string() }),
-          ...bodyProblems('not_found', 'already_decided', 'temporal_unavailable'),
+          ...writeProblems('not_found', 'already_decided', 'temporal_unavailable'),
         },
       },
     },
-    async (request) => ({
+    async (request, reply) => ({
       done: await ask(request.log, async () =>
-        operations.resolveCause(request.params.id, { ...request.body, by: actorOf(request) }),
+        operations.resolveCause(
+          request.params.id,
+          { ...request.body, by: actorOf(request) },
+          once.facts(request, reply),
+        ),
       ),
     }),
   );

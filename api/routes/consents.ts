@@ -6,14 +6,12 @@ import { readDate } from '../../domain/dates.ts';
 import { DAY_MS } from '../../domain/time.ts';
 import { consentEventsOf, recordConsents } from '../../store/consents.ts';
 import type { NewConsentEvent } from '../../store/consents.ts';
-import { asWriter } from '../../store/db.ts';
 import { lockContact } from '../../store/erasure.ts';
-import { writerOf } from '../auth.ts';
 import { consentsOf, erasedProblem, standingContact } from '../contact-view.ts';
 import type { Api, ApiConfig, DoorDeps } from '../deps.ts';
 import { Problem } from '../errors.ts';
 import type { FieldFault } from '../errors.ts';
-import { about, bodyProblems, contactId, problems } from '../schemas/common.ts';
+import { about, contactId, problems, writeProblems } from '../schemas/common.ts';
 import { ConsentNow, Delivery, WaitQuery } from '../schemas/contact.ts';
 import { deliveriesWhenAsked } from '../wait-answer.ts';
 
@@ -68,7 +66,7 @@ const ConsentsOut = z.object({
 });
 
 export function addConsentRoutes(app: Api, deps: DoorDeps): void {
-  const { db, config, reads } = deps;
+  const { db, config, reads, once } = deps;
 
   app.get(
     '/v1/contacts/:id/consents',
@@ -103,7 +101,7 @@ export function addConsentRoutes(app: Api, deps: DoorDeps): void {
         response: {
           201: ConsentsAnswer,
           202: ConsentsAnswer.describe('Recorded; some systems are still open when the time to wait is over'),
-          ...bodyProblems('not_found', 'erased', 'purpose_unknown'),
+          ...writeProblems('not_found', 'erased', 'purpose_unknown'),
         },
       },
     },
@@ -111,18 +109,29 @@ export function addConsentRoutes(app: Api, deps: DoorDeps): void {
       const { id } = request.params;
       refuseUnknownPurposes(request.body.events, config);
       refuseHalfProof(request.body.events);
-      const recorded = await asWriter(db, writerOf(request), async (tx) => {
-        const contact = await lockContact(tx, id);
-        if (contact === undefined) throw new Problem('not_found', 'There is no such contact.');
-        if (contact.state === 'erased') throw erasedProblem();
-        const known = (await consentEventsOf(tx, [id])).get(id) ?? [];
-        return recordConsents(tx, newEvents(id, request.body.events, known));
-      });
+      const { recorded, upTo } = await once.write(
+        request,
+        reply,
+        async (tx) => {
+          const contact = await lockContact(tx, id);
+          if (contact === undefined) throw new Problem('not_found', 'There is no such contact.');
+          if (contact.state === 'erased') throw erasedProblem();
+          const known = (await consentEventsOf(tx, [id])).get(id) ?? [];
+          const ids = await recordConsents(tx, newEvents(id, request.body.events, known));
+          const receipt = { recorded: ids, upTo: Math.max(0, ...known.map((event) => event.id), ...ids) };
+          return { receipt, value: receipt };
+        },
+        async (receipt) => {
+          await standingContact(db, id);
+          await reads.note(request, [id]);
+          return receipt;
+        },
+      );
       const waited = await deliveriesWhenAsked(deps, reply, request.query, id);
       return reply.code(waited?.open === true ? 202 : 201).send({
         recorded,
         known: request.body.events.length - recorded.length,
-        consents: await consentsOf(db, config, id),
+        consents: await consentsOf(db, config, id, upTo),
         ...(waited === null ? {} : { verified: waited.verified, deliveries: waited.deliveries }),
       });
     },

@@ -4,16 +4,15 @@ import { z } from 'zod';
 import type { Contact, ContactData, ContactId } from '../../domain/contact.ts';
 import { emptyContactData } from '../../domain/contact.ts';
 import { ContactRefused, createContact, getContactByRef, patchContact } from '../../store/contacts.ts';
-import { asWriter } from '../../store/db.ts';
 import type { Tx } from '../../store/db.ts';
 import { lockContact } from '../../store/erasure.ts';
 import type { Keyring } from '../../store/keyring.ts';
-import { writerOf } from '../auth.ts';
 import { contactFields, mergeAttributes } from '../contact-input.ts';
-import { etagOf, saysNothing, shown } from '../contact-view.ts';
+import { contactAsOf, etagOf, saysNothing, shown } from '../contact-view.ts';
 import type { Api, DoorDeps } from '../deps.ts';
 import { Problem } from '../errors.ts';
-import { about, bodyProblems, contactId } from '../schemas/common.ts';
+import type { Made } from '../once.ts';
+import { about, contactId, writeProblems } from '../schemas/common.ts';
 import { ContactFields, ContactPatch, ContactReplace, WaitQuery, WriteAnswer } from '../schemas/contact.ts';
 import type { Wait } from '../schemas/contact.ts';
 import { deliveriesWhenAsked } from '../wait-answer.ts';
@@ -22,9 +21,22 @@ const TAG = 'contacts';
 const HEADERS = 'Plumbline-Reason: why, kept with the version.';
 
 export function addContactWriteRoutes(app: Api, deps: DoorDeps): void {
-  const { db, keyring, config, reads } = deps;
+  const { db, keyring, config, reads, once } = deps;
 
-  async function answer(reply: FastifyReply, wait: Wait, contact: Contact, status: 200 | 201): Promise<FastifyReply> {
+  async function again(receipt: WriteReceipt): Promise<Written> {
+    return { contact: await contactAsOf(db, receipt.id, receipt.version), before: receipt.before, again: true };
+  }
+
+  async function answer(
+    request: FastifyRequest<{ Querystring: Wait }>,
+    reply: FastifyReply,
+    { contact, before, again: told }: Written,
+  ): Promise<FastifyReply> {
+    // Whoever changed nothing, or is told again, reads.
+    if (told || before === contact.version) await reads.note(request, [contact.id]);
+    if (before === null) void reply.header('location', `/v1/contacts/${contact.id}`);
+    const status = before === null ? 201 : 200;
+    const wait = request.query;
     const waited = await deliveriesWhenAsked(deps, reply, wait, contact.id);
     void reply.header('etag', etagOf(contact));
     return reply.code(waited?.open === true ? 202 : status).send({
@@ -43,7 +55,7 @@ export function addContactWriteRoutes(app: Api, deps: DoorDeps): void {
         response: {
           201: WriteAnswer,
           202: WriteAnswer.describe('Created; some systems are still open when the time to wait is over'),
-          ...bodyProblems('suppressed', 'reference_taken'),
+          ...writeProblems('suppressed', 'reference_taken', 'erased'),
         },
       },
     },
@@ -59,12 +71,16 @@ export function addContactWriteRoutes(app: Api, deps: DoorDeps): void {
         ...given,
         attributes: mergeAttributes({}, given.attributes ?? {}),
       };
-      const contact = await asWriter(db, writerOf(request), async (tx) => {
-        await refuseTakenReference(tx, data.externalRef, null);
-        return createContact(tx, keyring, data);
-      });
-      void reply.header('location', `/v1/contacts/${contact.id}`);
-      return answer(reply, request.query, contact, 201);
+      const written = await once.write(
+        request,
+        reply,
+        async (tx) => {
+          await refuseTakenReference(tx, data.externalRef, null);
+          return made(await createContact(tx, keyring, data), null);
+        },
+        again,
+      );
+      return answer(request, reply, written);
     },
   );
 
@@ -84,7 +100,7 @@ export function addContactWriteRoutes(app: Api, deps: DoorDeps): void {
         response: {
           200: WriteAnswer,
           202: WriteAnswer.describe('Changed; some systems are still open when the time to wait is over'),
-          ...bodyProblems(
+          ...writeProblems(
             'precondition_unclear',
             'not_found',
             'erased',
@@ -99,11 +115,13 @@ export function addContactWriteRoutes(app: Api, deps: DoorDeps): void {
       const { expectedVersion, ...fields } = request.body;
       const expected = expectedOf(request, expectedVersion);
       const given = contactFields(fields, config);
-      const { before, after } = await asWriter(db, writerOf(request), async (tx) =>
-        change(tx, keyring, request.params.id, expected, given),
+      const written = await once.write(
+        request,
+        reply,
+        async (tx) => change(tx, keyring, request.params.id, expected, given),
+        again,
       );
-      if (after.version === before) await reads.note(request, [after.id]);
-      return answer(reply, request.query, after, 200);
+      return answer(request, reply, written);
     },
   );
 
@@ -119,18 +137,44 @@ export function addContactWriteRoutes(app: Api, deps: DoorDeps): void {
           200: WriteAnswer,
           201: WriteAnswer,
           202: WriteAnswer.describe('Written; some systems are still open when the time to wait is over'),
-          ...bodyProblems('suppressed', 'reference_taken'),
+          ...writeProblems('suppressed', 'reference_taken', 'erased'),
         },
       },
     },
     async (request, reply) => {
       const given = contactFields({ ...request.body, externalRef: request.params.ref }, config);
-      const { contact, before } = await putByReference(deps, request, given);
-      if (before === contact.version) await reads.note(request, [contact.id]);
-      if (before === null) void reply.header('location', `/v1/contacts/${contact.id}`);
-      return answer(reply, request.query, contact, before === null ? 201 : 200);
+      const put = async (): Promise<Written> =>
+        once.write(request, reply, async (tx) => putByReference(tx, keyring, given), again);
+      const written = await put().catch(async (error: unknown) => {
+        // Somebody else made it between our look and our insert: now it is there to be changed.
+        if (error instanceof ContactRefused && error.code === 'reference_taken') return put();
+        throw error;
+      });
+      return answer(request, reply, written);
     },
   );
+}
+
+/** A contact as a request left it. */
+interface Written {
+  contact: Contact;
+  /** The version before; null when it was made. */
+  before: number | null;
+  /** Told from a receipt. */
+  again: boolean;
+}
+
+interface WriteReceipt {
+  id: ContactId;
+  version: number;
+  before: number | null;
+}
+
+function made(contact: Contact, before: number | null): Made<WriteReceipt, Written> {
+  return {
+    receipt: { id: contact.id, version: contact.version, before },
+    value: { contact, before, again: false },
+  };
 }
 
 /** Changes under a lock, so that attributes given by two writers at once are both kept. */
@@ -140,15 +184,14 @@ async function change(
   id: ContactId,
   expected: number | null,
   given: Partial<ContactData>,
-): Promise<{ before: number; after: Contact }> {
+): Promise<Made<WriteReceipt, Written>> {
   const standing = await lockContact(tx, id);
   const merged =
     given.attributes === undefined || standing === undefined
       ? given
       : { ...given, attributes: mergeAttributes(standing.attributes, given.attributes) };
   await refuseTakenReference(tx, given.externalRef ?? null, id);
-  const after = await patchContact(tx, keyring, id, expected, merged);
-  return { before: standing?.version ?? 0, after };
+  return made(await patchContact(tx, keyring, id, expected, merged), standing?.version ?? 0);
 }
 
 /** The unique index knows the references of contacts, not their aliases. @throws ContactRefused reference_taken */
@@ -160,35 +203,18 @@ async function refuseTakenReference(tx: Tx, ref: string | null, own: ContactId |
   }
 }
 
-/** @returns the contact, and the version it had before; null when it was made */
 async function putByReference(
-  { db, keyring }: DoorDeps,
-  request: FastifyRequest,
+  tx: Tx,
+  keyring: Keyring,
   given: Partial<ContactData>,
-): Promise<{ contact: Contact; before: number | null }> {
+): Promise<Made<WriteReceipt, Written>> {
   const ref = given.externalRef ?? null;
   if (ref === null) throw new Problem('not_found', 'An external reference is a text that is not empty.');
   const { externalRef: _ref, ...fields } = given;
-  const attempt = async (): Promise<{ contact: Contact; before: number | null }> =>
-    asWriter(db, writerOf(request), async (tx) => {
-      const there = await getContactByRef(tx, ref);
-      if (there === undefined) {
-        const attributes = mergeAttributes({}, fields.attributes ?? {});
-        return {
-          contact: await createContact(tx, keyring, { ...emptyContactData(), ...given, attributes }),
-          before: null,
-        };
-      }
-      const { before, after } = await change(tx, keyring, there.id, null, fields);
-      return { contact: after, before };
-    });
-  try {
-    return await attempt();
-  } catch (error) {
-    // Somebody else made it between our look and our insert: now it is there to be changed.
-    if (error instanceof ContactRefused && error.code === 'reference_taken') return attempt();
-    throw error;
-  }
+  const there = await getContactByRef(tx, ref);
+  if (there !== undefined) return change(tx, keyring, there.id, null, fields);
+  const attributes = mergeAttributes({}, fields.attributes ?? {});
+  return made(await createContact(tx, keyring, { ...emptyContactData(), ...given, attributes }), null);
 }
 
 /** The version that the writer saw: from `If-Match` (RFC 9110 section 13.1.1) or the body; null where neither says one. */

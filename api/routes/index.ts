@@ -1,5 +1,6 @@
 /** All doors. A new one needs a line in api/roles.ts too. */
 import type { Api, ApiDeps, DoorDeps } from '../deps.ts';
+import { Once } from '../once.ts';
 import { Reads } from '../reads.ts';
 import type { Waiters } from '../waiting.ts';
 import { addAuditRoutes } from './audit.ts';
@@ -16,7 +17,7 @@ import { addRunRoutes } from './runs.ts';
 import { addSystemRoutes } from './systems.ts';
 
 export function addRoutes(app: Api, deps: ApiDeps, waiters: Waiters): void {
-  const all: DoorDeps = { ...deps, reads: new Reads(deps.db), waiters };
+  const all: DoorDeps = { ...deps, reads: new Reads(deps.db), once: new Once(deps), waiters };
   addLandingRoute(app, all);
   addHealthRoutes(app, all);
   addContactReadRoutes(app, all);

@@ -1,14 +1,13 @@
 /** Runs of retention, reconciliation and scans: what they found, and the question that a braked run asks. */
 import { z } from 'zod';
-import { recordDecision } from '../../store/cases.ts';
-import { asWriter } from '../../store/db.ts';
+import { recordDecision, wasUsed } from '../../store/cases.ts';
 import { getRun, listDrifts, listRuns, runItems } from '../../store/runs.ts';
 import type { RunRow } from '../../store/runs.ts';
-import { actorOf, writerOf } from '../auth.ts';
+import { actorOf } from '../auth.ts';
 import type { Api, DoorDeps } from '../deps.ts';
 import { Problem } from '../errors.ts';
 import { ask } from '../handing-over.ts';
-import { about, bodyProblems, contactId, problems } from '../schemas/common.ts';
+import { about, contactId, problems, writeProblems } from '../schemas/common.ts';
 import { Decision, DecisionTaken, refuseWithoutGround } from './cases.ts';
 
 const TAG = 'runs';
@@ -48,7 +47,7 @@ const RunDetails = z
   })
   .meta({ id: 'RunDetails' });
 
-export function addRunRoutes(app: Api, { db, operations }: DoorDeps): void {
+export function addRunRoutes(app: Api, { db, operations, once }: DoorDeps): void {
   const out = (found: RunRow): z.output<typeof RunOut> => ({
     ...found,
     temporalUi: operations.temporalUi({ kind: 'run', runId: found.id }),
@@ -117,26 +116,26 @@ export function addRunRoutes(app: Api, { db, operations }: DoorDeps): void {
         ...about(TAG, 'Answer a run that stopped and asks'),
         params: z.object({ id: z.uuid() }),
         body: Decision,
-        response: { 202: DecisionTaken, ...bodyProblems('not_found', 'already_decided', 'temporal_unavailable') },
+        response: { 202: DecisionTaken, ...writeProblems('not_found', 'already_decided', 'temporal_unavailable') },
       },
     },
     async (request, reply) => {
       const { id } = request.params;
       const { verdict, ground } = request.body;
       refuseWithoutGround(request.body);
-      const writer = writerOf(request);
-      const decisionId = await asWriter(db, writer, async (tx) => {
+      const decisionId = await once.facts(request, reply).commit(async (tx) => {
         const found = await getRun(tx, id);
         if (found === undefined) throw new Problem('not_found', 'There is no such run.');
         if (found.state !== 'asking') throw new Problem('already_decided', `The run is in the state '${found.state}'.`);
         return recordDecision(tx, {
           subject: `run:${id}`,
           verdict,
-          decidedBy: writer.actor,
+          decidedBy: actorOf(request),
           ...(ground === undefined ? {} : { ground }),
         });
       });
-      await ask(request.log, async () => operations.decideRun(id, decisionId));
+      // Told again, it may have been taken long ago.
+      if (!(await wasUsed(db, decisionId))) await ask(request.log, async () => operations.decideRun(id, decisionId));
       return reply.code(202).send({ decisionId });
     },
   );
@@ -150,11 +149,13 @@ export function addRunRoutes(app: Api, { db, operations }: DoorDeps): void {
           'Look now for contacts that the retention rules no longer keep',
           'A dry run: its list waits for a decision.',
         ),
-        response: { 202: z.object({ runId: z.uuid() }), ...bodyProblems('already_running', 'temporal_unavailable') },
+        response: { 202: z.object({ runId: z.uuid() }), ...writeProblems('already_running', 'temporal_unavailable') },
       },
     },
     async (request, reply) => {
-      const runId = await ask(request.log, async () => operations.startRetention(actorOf(request)));
+      const runId = await ask(request.log, async () =>
+        operations.startRetention(actorOf(request), once.facts(request, reply)),
+      );
       return reply.code(202).header('location', `/v1/runs/${runId}`).send({ runId });
     },
   );

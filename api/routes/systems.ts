@@ -8,7 +8,7 @@ import { actorOf } from '../auth.ts';
 import type { Api, DoorDeps } from '../deps.ts';
 import { Problem } from '../errors.ts';
 import { ask } from '../handing-over.ts';
-import { about, bodyProblems, contactId, problems } from '../schemas/common.ts';
+import { about, contactId, problems, writeProblems } from '../schemas/common.ts';
 
 const TAG = 'systems';
 const params = z.object({ name: z.string().min(1).max(100) });
@@ -58,7 +58,7 @@ const ProblemGroupOut = z
   })
   .meta({ id: 'ProblemGroup' });
 
-export function addSystemRoutes(app: Api, { db, operations }: DoorDeps): void {
+export function addSystemRoutes(app: Api, { db, operations, once }: DoorDeps): void {
   async function out(system: SystemRow): Promise<z.output<typeof SystemOut>> {
     const [waiting, budget] = await Promise.all([backlog(db, system.name), budgetUse(db, system.account)]);
     return {
@@ -106,12 +106,13 @@ export function addSystemRoutes(app: Api, { db, operations }: DoorDeps): void {
             code: z.string().regex(SHORT_WORD, 'a short stable word').optional().describe('Why, in one word'),
           })
           .nullish(),
-        response: { 200: SystemOut, ...bodyProblems('not_found', 'temporal_unavailable') },
+        response: { 200: SystemOut, ...writeProblems('not_found', 'temporal_unavailable') },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const { name } = await known(request.params.name);
-      await ask(request.log, async () => operations.pause(name, actorOf(request), request.body?.code ?? 'operator'));
+      const code = request.body?.code ?? 'operator';
+      await ask(request.log, async () => operations.pause(name, actorOf(request), code, once.facts(request, reply)));
       return out(await known(name));
     },
   );
@@ -130,14 +131,13 @@ export function addSystemRoutes(app: Api, { db, operations }: DoorDeps): void {
               .describe('Needed where the lane saw that the database was restored from a backup'),
           })
           .nullish(),
-        response: { 200: SystemOut, ...bodyProblems('not_found', 'restored_database', 'temporal_unavailable') },
+        response: { 200: SystemOut, ...writeProblems('not_found', 'restored_database', 'temporal_unavailable') },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const { name } = await known(request.params.name);
-      await ask(request.log, async () =>
-        operations.resume(name, actorOf(request), request.body?.acceptRestore ?? false),
-      );
+      const accept = request.body?.acceptRestore ?? false;
+      await ask(request.log, async () => operations.resume(name, actorOf(request), accept, once.facts(request, reply)));
       return out(await known(name));
     },
   );
@@ -148,12 +148,15 @@ export function addSystemRoutes(app: Api, { db, operations }: DoorDeps): void {
       schema: {
         ...about(TAG, 'Try all open work and problems of a system again'),
         params,
-        response: { 200: z.object({ marked: z.int() }), ...bodyProblems('not_found', 'temporal_unavailable') },
+        response: { 200: z.object({ marked: z.int() }), ...writeProblems('not_found', 'temporal_unavailable') },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const { name } = await known(request.params.name);
-      return { marked: await ask(request.log, async () => operations.retry({ system: name }, actorOf(request))) };
+      const marked = await ask(request.log, async () =>
+        operations.retry({ system: name }, actorOf(request), once.facts(request, reply)),
+      );
+      return { marked };
     },
   );
 
@@ -165,14 +168,17 @@ export function addSystemRoutes(app: Api, { db, operations }: DoorDeps): void {
         body: z
           .strictObject({ system: z.string().min(1).max(100).optional(), contactId: contactId.optional() })
           .nullish(),
-        response: { 200: z.object({ marked: z.int() }), ...bodyProblems('not_found', 'temporal_unavailable') },
+        response: { 200: z.object({ marked: z.int() }), ...writeProblems('not_found', 'temporal_unavailable') },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const { system, contactId: id } = request.body ?? {};
       if (system !== undefined) await known(system);
       const asked = { ...(system === undefined ? {} : { system }), ...(id === undefined ? {} : { contactId: id }) };
-      return { marked: await ask(request.log, async () => operations.retry(asked, actorOf(request))) };
+      const marked = await ask(request.log, async () =>
+        operations.retry(asked, actorOf(request), once.facts(request, reply)),
+      );
+      return { marked };
     },
   );
 
@@ -184,13 +190,15 @@ export function addSystemRoutes(app: Api, { db, operations }: DoorDeps): void {
         params,
         response: {
           202: z.object({ runId: z.uuid() }),
-          ...bodyProblems('not_found', 'already_running', 'temporal_unavailable'),
+          ...writeProblems('not_found', 'already_running', 'temporal_unavailable'),
         },
       },
     },
     async (request, reply) => {
       const { name } = await known(request.params.name);
-      const runId = await ask(request.log, async () => operations.startReconciliation(name, actorOf(request)));
+      const runId = await ask(request.log, async () =>
+        operations.startReconciliation(name, actorOf(request), once.facts(request, reply)),
+      );
       return reply.code(202).header('location', `/v1/runs/${runId}`).send({ runId });
     },
   );

@@ -63,6 +63,11 @@ export function bodyProblems(...codes: ProblemCode[]): Record<never, never> {
   return problems(...WITH_BODY, ...codes);
 }
 
+/** Like `bodyProblems`, for doors that change something: each of them takes an idempotency key. */
+export function writeProblems(...codes: ProblemCode[]): Record<never, never> {
+  return bodyProblems('idempotency_key_busy', 'idempotency_key_reused', ...codes);
+}
+
 /** Security, tag and summary of a door under /v1. */
 export function about(
   tag: string,

@@ -4,7 +4,7 @@ import { Writable } from 'node:stream';
 import { pino } from 'pino';
 import { expect } from 'vitest';
 import type { Api, ApiConfig } from '../../api/deps.ts';
-import type { Operations } from '../../temporal/asked.ts';
+import type { Facts, Operations } from '../../temporal/asked.ts';
 import { buildApi } from '../../api/server.ts';
 import { createKey, ROLES } from '../../store/api-keys.ts';
 import type { Role } from '../../store/api-keys.ts';
@@ -42,22 +42,27 @@ export function recordingOperations(): RecordingOperations {
     asked,
     failure: null,
     wake: (...args) => note('wake', args, undefined),
-    pause: (...args) => note('pause', args, undefined),
-    resume: (...args) => note('resume', args, undefined),
-    retry: (...args) => note('retry', args, 3),
+    pause: (system, actor, code, facts) => note('pause', [system, actor, code], undefined, facts),
+    resume: (system, actor, accept, facts) => note('resume', [system, actor, accept], undefined, facts),
+    retry: (of, actor, facts) => note('retry', [of, actor], 3, facts),
     openErasure: (...args) => note('openErasure', args, undefined),
     decideErasure: (...args) => note('decideErasure', args, undefined),
-    startReconciliation: (...args) => note('startReconciliation', args, randomUUID()),
+    startReconciliation: (system, actor, facts) => note('startReconciliation', [system, actor], randomUUID(), facts),
     decideRun: (...args) => note('decideRun', args, undefined),
-    startRetention: (...args) => note('startRetention', args, randomUUID()),
-    resolveCause: (...args) => note('resolveCause', args, '3 deliveries are tried again.'),
+    startRetention: (actor, facts) => note('startRetention', [actor], randomUUID(), facts),
+    resolveCause: (id, of, facts) => note('resolveCause', [id, of], '3 deliveries are tried again.', facts),
     problem: () => Promise.resolve(ops.failure === null ? null : 'Temporal cannot be reached.'),
     temporalUi: (of) => (of.kind === 'home' ? 'http://127.0.0.1:8233/' : `http://127.0.0.1:8233/${of.kind}`),
   };
-  async function note<T>(name: string, args: unknown[], answer: T): Promise<T> {
-    asked.push({ name, args });
+  /** As the real ones do: facts are committed first, and asked again they are not made again. */
+  async function note<T>(name: string, args: unknown[], answer: T, facts?: Facts): Promise<T> {
+    const make = async (): Promise<{ answer: T }> => {
+      asked.push({ name, args });
+      return Promise.resolve({ answer });
+    };
+    const made = await (facts === undefined ? make() : facts.commit(make));
     if (ops.failure !== null) throw ops.failure;
-    return Promise.resolve(answer);
+    return made.answer;
   }
   return ops;
 }
@@ -94,6 +99,7 @@ export const CONFIG: ApiConfig = {
   purposes: { newsletter: {}, events: {} },
   attributes: { vip: { type: 'boolean' }, tier: { type: 'text' }, seats: { type: 'number' } },
   erasure: { deadlineDays: 30 },
+  api: { idempotencyHours: 24 },
 };
 
 export async function apiRig(): Promise<ApiRig> {

@@ -128,8 +128,19 @@ test('handed over from the UI: it stays open and says with whom', async () => {
 
 test('a retry that meets the same refusal leaves the cause open', async () => {
   const [cause] = await open();
-  const answer = await world.call('POST', `/v1/causes/${cause!.id}/resolution`, { action: 'retry' });
+  const retry = async () =>
+    world.call('POST', `/v1/causes/${cause!.id}/resolution`, { action: 'retry' }, { 'idempotency-key': '"one retry"' });
+  const retried = async () => (await rows(world.db, `select 1 from audit where kind = 'cause.retry'`)).length;
+  const before = await retried();
+  const answer = await retry();
   expect(answer).toMatchObject({ status: 200, body: { done: `${COUNT} deliveries are tried again.` } });
+  expect(await retried()).toBe(before + 1);
+  // By the same key it is the same act.
+  expect(await retry()).toEqual(answer);
+  // A process that died before it could note the answer: the workflow knows the update's id and makes it no second time.
+  await rows(world.db, `update idempotency_keys set receipt = receipt - 'done'`);
+  expect(await retry()).toEqual(answer);
+  expect(await retried()).toBe(before + 1);
   await eventually('all are settled again', async () => {
     const [due] = await rows<{ n: number }>(
       world.db,

@@ -72,7 +72,12 @@ export interface World {
   log(): string;
   startWorker(env?: Record<string, string>): Promise<WorkerProcess>;
   /** One call of the API with an administrator's key. */
-  call(method: string, path: string, body?: unknown): Promise<{ status: number; body: Record<string, unknown> }>;
+  call(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers?: Record<string, string>,
+  ): Promise<{ status: number; body: Record<string, unknown> }>;
   close(): Promise<void>;
 }
 
@@ -165,13 +170,14 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       workers.add(worker);
       return worker;
     },
-    async call(method, path, body) {
+    async call(method, path, body, headers = {}) {
       const answer = await api.inject({
         method: method as 'GET',
         url: path,
         headers: {
           authorization: `Bearer ${key}`,
           ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+          ...headers,
         },
         ...(body === undefined ? {} : { payload: JSON.stringify(body) }),
       });
