@@ -5,6 +5,7 @@ import type { ApiKey } from '../store/api-keys.ts';
 import type { Writer } from '../store/db.ts';
 import type { Api, ApiDeps } from './deps.ts';
 import { Problem } from './errors.ts';
+import { RateLimits } from './rate-limits.ts';
 import { roleFor } from './roles.ts';
 import { isSound } from './text.ts';
 
@@ -18,20 +19,27 @@ declare module 'fastify' {
 /** Refuses a route without a laid-down role at registration, and a request without the role when it comes. */
 export function addAuthentication(app: Api, deps: ApiDeps): void {
   const keys = keyFinder(deps.db);
+  const limits = new RateLimits(deps.config.api.limits);
   app.decorateRequest('apiKey', null);
   app.addHook('onRoute', (route) => {
     for (const method of [route.method].flat()) roleFor(method, route.url);
   });
-  app.addHook('onRequest', async (request) => {
+  app.addHook('onRequest', async (request, reply) => {
     const { url } = request.routeOptions;
     if (url === undefined) return;
     const needed = roleFor(request.method, url);
     if (needed === null) return;
     const text = bearer(request.headers.authorization);
-    if (text === null) throw new Problem('key_missing', 'Send the header Authorization: Bearer and a key.');
-    const verdict = await keys.find(text);
-    if (!verdict.ok) throw new Problem(`key_${verdict.reason}`, 'Ask an administrator for a key.');
+    // Before anything is looked up, but never for a key that was good: others may send from the same address.
+    if (text === null || !keys.recognises(text)) limits.refuseFailing(request, reply);
+    const verdict = text === null ? null : await keys.find(text);
+    if (verdict?.ok !== true) {
+      limits.countFailure(request);
+      if (verdict === null) throw new Problem('key_missing', 'Send the header Authorization: Bearer and a key.');
+      throw new Problem(`key_${verdict.reason}`, 'Ask an administrator for a key.');
+    }
     request.apiKey = verdict.key;
+    limits.countRequest(reply, verdict.key.id);
     if (!roleCovers(verdict.key.role, needed)) {
       throw new Problem('role_missing', `This asks for the role '${needed}'; the key has '${verdict.key.role}'.`);
     }

@@ -26,6 +26,7 @@ export const PROBLEMS = {
   validation_failed: { status: 422, title: 'The request is not as described' },
   idempotency_key_reused: { status: 422, title: 'The idempotency key was used for another request' },
   purpose_unknown: { status: 422, title: 'The configuration has no such purpose' },
+  too_many_requests: { status: 429, title: 'More than the doors let in for now' },
   internal: { status: 500, title: 'Something went wrong here' },
   database_unavailable: { status: 503, title: 'The database cannot be reached' },
   temporal_unavailable: { status: 503, title: 'Temporal cannot be reached' },

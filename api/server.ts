@@ -11,6 +11,7 @@ import { addAuthentication } from './auth.ts';
 import type { Api, ApiDeps } from './deps.ts';
 import { Problem } from './errors.ts';
 import { addJsonBodies } from './json-body.ts';
+import { refuseConnection, timeLimits } from './intake.ts';
 import { finishDocument } from './openapi.ts';
 import { addProblemHandler, describe, sendProblem } from './problem-handler.ts';
 import { Refusals } from './refusals.ts';
@@ -31,14 +32,13 @@ export function buildApi(deps: ApiDeps): Api {
     bodyLimit: BODY_LIMIT,
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: 400 },
-    requestTimeout: 60_000,
+    ...timeLimits(deps.config.api.requestSeconds * 1000),
+    trustProxy: deps.config.api.trustedProxies.length === 0 ? false : [...deps.config.api.trustedProxies],
     // An address that cannot be decoded reaches no handler; the default answer would repeat it.
     frameworkErrors: (_error, request, reply) => {
       void sendProblem(reply, request, new Problem('no_such_route', 'The address cannot be read.'));
     },
-    clientErrorHandler: (_error, socket) => {
-      if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
-    },
+    clientErrorHandler: refuseConnection,
   }).withTypeProvider<ZodTypeProvider>();
 
   app.setValidatorCompiler(validatorCompiler);

@@ -16,6 +16,8 @@ const slug = z
   .regex(/^[a-z][a-z0-9_-]{0,59}$/, { error: 'a name of lower-case letters, digits, - and _, at most 60 characters' });
 const share = z.number().gt(0, { error: 'a share, e.g. 0.05' }).max(1, { error: 'a share, e.g. 0.05' });
 const seconds = z.number().positive({ error: 'a number of seconds above 0' });
+const perMinute = z.int({ error: 'a whole number, at least 1' }).min(1, { error: 'a whole number, at least 1' });
+const network = "an address or a network, e.g. '10.0.0.0/8'";
 const port = z.int({ error: 'a port, 0 to 65535' }).min(0).max(65_535);
 const baseUrl = z.url({ protocol: /^https?$/, error: "a web address, e.g. 'https://api.example.com'" });
 const timeZone = z.string().refine(isTimeZone, { error: "a time zone, e.g. 'Europe/Berlin'" });
@@ -139,6 +141,14 @@ export const sections = {
         .min(1, { error: 'a number of hours, 1 to 720' })
         .max(720, { error: 'a number of hours, 1 to 720' })
         .default(24),
+      requestSeconds: seconds.max(3_600, { error: 'a number of seconds, at most 3600' }).default(60),
+      limits: z
+        .strictObject({
+          requestsPerMinute: perMinute.default(30_000),
+          failedKeysPerMinute: perMinute.default(60),
+        })
+        .prefault({}),
+      trustedProxies: z.array(z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()], { error: network })).default([]),
     })
     .prefault({}),
   worker: z

@@ -57,6 +57,16 @@ export interface Config {
     publicUrl: string;
     /** How long an idempotency key is remembered. */
     idempotencyHours: number;
+    /** How long a request may take to arrive. */
+    requestSeconds: number;
+    limits: {
+      /** Of one API key, in one process. */
+      requestsPerMinute: number;
+      /** Requests without a good key from one address, in one process. */
+      failedKeysPerMinute: number;
+    };
+    /** Whose `X-Forwarded-For` is believed: addresses or networks of reverse proxies. */
+    trustedProxies: string[];
   };
   worker: {
     /** How long a drain waits for more work before it ends. */

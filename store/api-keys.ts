@@ -121,6 +121,8 @@ export type KeyVerdict = { ok: true; key: ApiKey } | { ok: false; reason: 'unkno
 /** Looks keys up, remembering the valid ones for a moment. One for each server. */
 export interface KeyFinder {
   find(text: string): Promise<KeyVerdict>;
+  /** Whether this was a good key when it was looked up last: asks nobody. */
+  recognises(text: string): boolean;
 }
 
 /** @param nowMs the clock, for tests */
@@ -137,18 +139,26 @@ export function keyFinder(db: Db, nowMs: () => number = Date.now): KeyFinder {
     async find(text) {
       if (!KEY.test(text)) return { ok: false, reason: 'unknown' };
       const hash = hashOf(text);
-      const name = hash.toString('base64');
+      const name = nameOf(hash);
       const remembered = known.get(name);
       if (remembered !== undefined && remembered.untilMs > nowMs()) return judge(remembered.key);
-      known.delete(name);
       const found = await findKey(db, hash);
+      known.delete(name);
       if (found === undefined) return { ok: false, reason: 'unknown' };
       // Only keys that exist are remembered, so that guesses cannot fill the memory.
       if (known.size >= CACHE_SIZE) known.clear();
       known.set(name, { key: found, untilMs: nowMs() + KEY_CACHE_MS });
       return judge(found);
     },
+    recognises(text) {
+      const remembered = KEY.test(text) ? known.get(nameOf(hashOf(text))) : undefined;
+      return remembered !== undefined && judge(remembered.key).ok;
+    },
   };
+}
+
+function nameOf(hash: Buffer): string {
+  return hash.toString('base64');
 }
 
 async function findKey(db: Db, hash: Buffer): Promise<ApiKey | undefined> {

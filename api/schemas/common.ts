@@ -35,6 +35,7 @@ const ALWAYS: readonly ProblemCode[] = [
   'key_revoked',
   'role_missing',
   'validation_failed',
+  'too_many_requests',
   'internal',
   'database_unavailable',
 ];

@@ -70,6 +70,8 @@ export function recordingOperations(): RecordingOperations {
 export interface ApiRig {
   api: Api;
   db: Db;
+  /** The pool of the doors. */
+  doorsDb: Db;
   keyring: Keyring;
   operations: RecordingOperations;
   keys: Record<Role, string>;
@@ -99,10 +101,15 @@ export const CONFIG: ApiConfig = {
   purposes: { newsletter: {}, events: {} },
   attributes: { vip: { type: 'boolean' }, tier: { type: 'text' }, seats: { type: 'number' } },
   erasure: { deadlineDays: 30 },
-  api: { idempotencyHours: 24 },
+  api: {
+    idempotencyHours: 24,
+    requestSeconds: 60,
+    limits: { requestsPerMinute: 30_000, failedKeysPerMinute: 10_000 },
+    trustedProxies: [],
+  },
 };
 
-export async function apiRig(): Promise<ApiRig> {
+export async function apiRig(settings: Partial<ApiConfig['api']> = {}): Promise<ApiRig> {
   const database = await createDatabase(template);
   const db = openDb({ url: database.url, applicationName: 'api-test', poolMax: 10 });
   const keyring = keyringFrom(Buffer.alloc(32, 7));
@@ -123,7 +130,13 @@ export async function apiRig(): Promise<ApiRig> {
     applicationName: 'api-test-doors',
     poolMax: 10,
   });
-  const api = buildApi({ db: doorsDb, keyring, config: CONFIG, operations, log });
+  const api = buildApi({
+    db: doorsDb,
+    keyring,
+    config: { ...CONFIG, api: { ...CONFIG.api, ...settings } },
+    operations,
+    log,
+  });
   await api.ready();
   const keys = Object.fromEntries(
     await Promise.all(ROLES.map(async (role) => [role, await createKey(db, { name: `test-${role}`, role })] as const)),
@@ -132,6 +145,7 @@ export async function apiRig(): Promise<ApiRig> {
   return {
     api,
     db,
+    doorsDb,
     keyring,
     operations,
     keys,

@@ -1,6 +1,7 @@
 /** Idempotency keys over the real operations: facts and receipt in one transaction, the word to Temporal repeated until it is heard. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { rows } from '../../store/db.ts';
+import { openDb, rows } from '../../store/db.ts';
+import { pruneReceipts } from '../../store/idempotency.ts';
 import { reconciliationId } from '../../workflows/contracts/index.ts';
 import { createWorld, SYSTEM } from '../rig/world.ts';
 import type { World } from '../rig/world.ts';
@@ -61,5 +62,18 @@ test('a restore is accepted once', async () => {
   for (let i = 0; i < 2; i += 1) {
     expect((await world.call('POST', path, { acceptRestore: true }, keyed('accept'))).status).toBe(200);
     expect(await runs()).toBe(before + 1);
+  }
+});
+
+test('the worker’s account deletes what is old, and may not look into it', async () => {
+  const worker = openDb({ url: world.env['DATABASE_URL'] ?? '', poolMax: 1, applicationName: 'plumbline-test-worker' });
+  try {
+    const { length } = await rows(world.db, `update idempotency_keys set at = at - interval '24 hours' returning 1`);
+    expect(length).toBeGreaterThan(3);
+    expect(await pruneReceipts(worker, 25)).toBe(0);
+    expect(await pruneReceipts(worker, 24)).toBe(length);
+    await expect(rows(worker, 'select receipt from idempotency_keys')).rejects.toMatchObject({ code: '42501' });
+  } finally {
+    await worker.destroy();
   }
 });
