@@ -161,8 +161,13 @@ export async function buildSystem(
     }),
     capabilities: module.capabilities,
     concurrency: system.limits.concurrency,
+    callsPerSecond: callsPerSecond(system.limits),
     callTimeoutMs,
   };
+}
+
+function callsPerSecond({ calls, windowMs }: { calls?: number; windowMs?: number }): number | null {
+  return calls === undefined || windowMs === undefined ? null : (calls * 1000) / windowMs;
 }
 
 /** Writes the configured systems into the database. */

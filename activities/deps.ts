@@ -19,6 +19,8 @@ export interface SystemRuntime {
   capabilities: Capabilities;
   /** Calls in flight that the account allows. */
   concurrency: number;
+  /** Calls a second that the account allows; null where it has no such limit. */
+  callsPerSecond: number | null;
   callTimeoutMs: number;
 }
 

@@ -43,6 +43,8 @@ export interface DrainResult {
 const TROUBLED_BATCHES_TO_FAIL = 3;
 const HEARTBEAT_MS = 1_000;
 const LONGEST_STRETCH = 8;
+/** Batches of a class in flight at most. */
+const MANY = 6;
 /** Batches that are claimed at once for each place of bulk. */
 const CLAIM_AHEAD = 3;
 
@@ -200,10 +202,15 @@ class Drain {
     this.#wake?.ring();
   }
 
-  /** Batches in flight per class; urgent and live have places that bulk cannot take. */
+  /**
+   * Batches in flight per class; urgent and live have places that bulk cannot take. Where the account allows a few calls a second, more
+   * bulk would not be faster: its batches would only hold their contacts for longer, and what is urgent of them waits.
+   */
   #places(): Record<DueClass, number> {
-    const many = Math.max(1, Math.min(6, this.#runtime.concurrency - 1));
-    return { urgent: 2, live: Math.max(1, Math.ceil(many / 2)), bulk: many };
+    const { concurrency, callsPerSecond } = this.#runtime;
+    const many = Math.max(1, Math.min(MANY, concurrency - 1));
+    const bulk = callsPerSecond === null ? many : Math.min(many, Math.max(2, Math.ceil(callsPerSecond / 2)));
+    return { urgent: 2, live: Math.max(1, Math.ceil(many / 2)), bulk };
   }
 
   async #loop(wake: Wake): Promise<void> {
