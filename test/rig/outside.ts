@@ -22,6 +22,8 @@ import { grantsFile } from '../../store/roles.ts';
 import type { Db } from '../../store/db.ts';
 import type { Group } from '../../store/grants.ts';
 import { accountUrl } from './accounts.ts';
+import { apiCaller } from './api-caller.ts';
+import type { Call } from './api-caller.ts';
 import { startOutsidePostgres } from './outside-postgres.ts';
 import { createNamespace } from './temporal.ts';
 
@@ -32,7 +34,7 @@ export interface Limit {
 }
 
 export interface ApiProcess extends Program {
-  call(method: string, path: string, body?: unknown): Promise<{ status: number; body: Record<string, unknown> }>;
+  call: Call;
 }
 
 export interface Outside {
@@ -118,7 +120,7 @@ export async function startOutside(limits: Record<Vendor, Limit>): Promise<Outsi
       db,
       vendors,
       workers,
-      apis: apis.map((api) => ({ ...api, call: caller(api.ready.replace('api ready ', '').trim(), key) })),
+      apis: apis.map((api) => ({ ...api, call: apiCaller(api.ready, key) })),
       plumbline: async (group, ...args) => plumbline(await env(group), args),
       stop,
     };
@@ -136,18 +138,4 @@ function writeConfiguration(folder: string, limits: Record<Vendor, Limit>): stri
   // JSON is YAML.
   writeFileSync(file, JSON.stringify({ ...shipped, systems }));
   return file;
-}
-
-function caller(url: string, key: string): ApiProcess['call'] {
-  return async (method, path, body) => {
-    const answer = await fetch(`${url}${path}`, {
-      method,
-      headers: {
-        authorization: `Bearer ${key}`,
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    return { status: answer.status, body: (await answer.json()) as Record<string, unknown> };
-  };
 }

@@ -57,6 +57,8 @@ export interface WorldOptions {
   vendors?: readonly Vendor[];
   /** Leave other people's records out. */
   emptyVendors?: boolean;
+  /** Makes the schema of that database in place of the present migrations: for an earlier release. */
+  schema?: (databaseUrl: string) => Promise<void>;
 }
 
 export interface World {
@@ -97,7 +99,10 @@ function isTree(value: unknown): value is Tree {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-const FAST: Tree = { worker: { lingerMs: 2_000, drainSeconds: 20, sweepSeconds: 1, leaseSeconds: 3, callSeconds: 3 } };
+/** Short times, so that tests take seconds. */
+export const FAST: Tree = {
+  worker: { lingerMs: 2_000, drainSeconds: 20, sweepSeconds: 1, leaseSeconds: 3, callSeconds: 3 },
+};
 const NO_LIMITS: Tree = {
   systems: {
     'hubspot-main': { limits: { off: true } },
@@ -128,7 +133,8 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   writeFileSync(configFile, JSON.stringify(wanted));
   const secret = randomBytes(32);
   const db = openDb({ url: databaseUrl, poolMax: 6, applicationName: 'plumbline-test' });
-  await migrate(db);
+  if (options.schema === undefined) await migrate(db);
+  else await options.schema(databaseUrl);
   const env: Record<string, string> = {
     ...SANDBOX_CREDENTIALS,
     DATABASE_URL: await accountUrl(db, databaseUrl, 'worker'),
