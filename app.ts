@@ -17,6 +17,7 @@ import {
   variable,
 } from './config/index.ts';
 import type { Config, Environment } from './config/index.ts';
+import { createOutbound } from './connectors/kit/outbound.ts';
 import { connectorModule } from './connectors/registry.ts';
 import type { Operations } from './temporal/asked.ts';
 import type { SystemRules } from './domain/want.ts';
@@ -30,6 +31,7 @@ import { KnownStatements, putStatements } from './store/statements.ts';
 import { syncSystems } from './store/systems.ts';
 import { tokenStore } from './store/vendor-tokens.ts';
 import type { Meter } from './telemetry/metrics.ts';
+import type { Traces } from './telemetry/spans.ts';
 import { connectClient } from './temporal/client.ts';
 import type { TemporalPlace } from './temporal/client.ts';
 import { createOperations } from './temporal/operations.ts';
@@ -123,6 +125,40 @@ export async function openApp(role: string): Promise<App> {
   }
 }
 
+/** One batch of spans a second. */
+const COLLECTOR_SOCKETS = 2;
+const COLLECTOR_TIMEOUT_MS = 10_000;
+
+/** Sends traces, where the configuration says to whom; null where it says nothing. */
+export async function openAppTraces(
+  { config, log }: Pick<App, 'config' | 'log'>,
+  role: string,
+): Promise<Traces | null> {
+  const { traces } = config.telemetry;
+  if (traces === null) return null;
+  const { openTraces } = await import('./telemetry/traces.ts');
+  const outbound = createOutbound({
+    urls: [traces.url],
+    // A collector stands beside the process as a rule.
+    privateAddresses: true,
+    maxSockets: COLLECTOR_SOCKETS,
+    timeoutMs: COLLECTOR_TIMEOUT_MS,
+  });
+  const opened = openTraces({
+    ...traces,
+    role,
+    agent: outbound.agent(traces.url),
+    onLost: (spans, fault) => log.warn({ spans, fault }, 'Spans could not be sent to the collector'),
+  });
+  return {
+    ...opened,
+    async close() {
+      await opened.close();
+      outbound.close();
+    },
+  };
+}
+
 /** Builds the connectors and what the engine needs to know of each system. */
 export async function buildSystems(app: Pick<App, 'config' | 'db' | 'keyring'>): Promise<Map<string, SystemRuntime>> {
   const systems = new Map<string, SystemRuntime>();
@@ -186,7 +222,7 @@ export function activityDeps(
   app: App,
   systems: ReadonlyMap<string, SystemRuntime>,
   stopping: AbortSignal,
-  meter: Meter,
+  { meter, traces = null }: { meter: Meter; traces?: Traces | null },
   wakes: Wakes = createWakes(),
 ): Deps {
   const { config } = app;
@@ -207,6 +243,7 @@ export function activityDeps(
     stopping,
     log: app.log,
     meter,
+    traces,
     brake: config.brake,
     retention: config.retention,
     erasure: config.erasure,

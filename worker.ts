@@ -2,7 +2,7 @@
 import { Runtime, Worker } from '@temporalio/worker';
 import type { NativeConnection } from '@temporalio/worker';
 import { createActivities } from './activities/index.ts';
-import { activityDeps, buildSystem, buildSystems, openApp, syncConfiguration } from './app.ts';
+import { activityDeps, buildSystem, buildSystems, openApp, openAppTraces, syncConfiguration } from './app.ts';
 import type { App } from './app.ts';
 import { applyChangedRules } from './activities/mapping.ts';
 import { getSystem } from './store/systems.ts';
@@ -11,6 +11,7 @@ import { connectWorker } from './temporal/client.ts';
 import { createMeter, createRegistry } from './telemetry/metrics.ts';
 import { openTelemetry } from './telemetry/open.ts';
 import { startKeeper } from './temporal/keeper.ts';
+import { traceSteps } from './temporal/step-traces.ts';
 import { startWaker } from './temporal/waker.ts';
 import type { LaneTiming } from './workflows/contracts/index.ts';
 import { CORE_QUEUE, systemQueue } from './workflows/contracts/index.ts';
@@ -45,7 +46,8 @@ async function work(app: App, connection: NativeConnection, namespace: string, o
   const stopping = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopping.abort());
   const registry = createRegistry('worker');
-  const deps = activityDeps(app, systems, stopping.signal, createMeter(registry));
+  const traces = await openAppTraces(app, 'worker');
+  const deps = activityDeps(app, systems, stopping.signal, { meter: createMeter(registry), traces });
   for (const name of await applyChangedRules(deps, changed.rulesChanged)) {
     const stored = await getSystem(db, name);
     systems.get(name)?.connector.close();
@@ -66,6 +68,7 @@ async function work(app: App, connection: NativeConnection, namespace: string, o
     // By default a heart-beat is held back for up to a minute, and a scan would begin anew after a crash.
     maxHeartbeatThrottleInterval: HEARTBEAT_HELD_BACK,
     defaultHeartbeatThrottleInterval: HEARTBEAT_HELD_BACK,
+    ...(traces === null ? {} : { interceptors: { activity: [traceSteps(traces)] } }),
   } as const;
   const workers = [
     await Worker.create({
@@ -117,6 +120,7 @@ async function work(app: App, connection: NativeConnection, namespace: string, o
     await keeper.stop();
     await waker.stop();
     for (const { connector } of systems.values()) connector.close();
+    await traces?.close();
     log.info('The worker has stopped');
   }
 }

@@ -20,6 +20,7 @@ import { handOver, suppliers } from '../store/handover.ts';
 import { recordBatch } from '../store/record.ts';
 import type { Recorded } from '../store/record.ts';
 import { forgetRecords } from '../store/vendor-records.ts';
+import { BatchTrace } from '../telemetry/batch-trace.ts';
 import type { Deps, SystemRuntime } from './deps.ts';
 import { openGate } from './gate.ts';
 import type { EngineGate } from './gate.ts';
@@ -60,6 +61,8 @@ const REREAD_MS = [150, 600] as const;
 const STALE_MS = 5;
 
 type Work = { planned: Planned; item: Item };
+/** A batch under way. `trace`: null where nobody traces. */
+type Running = BatchContext & { trace: BatchTrace | null };
 
 /** Runs one batch. Rejects with GateClosed when no token was to be had, LeaseLost when another drain has taken over. */
 export async function runBatch(
@@ -68,6 +71,8 @@ export async function runBatch(
   callClass: 'urgent' | 'live' | 'bulk',
 ): Promise<BatchReport> {
   const { deps, runtime } = context;
+  const trace =
+    deps.traces === null ? null : new BatchTrace({ traces: deps.traces, db: deps.db, system: runtime.name, callClass });
   const gate = openGate({
     db: deps.db,
     account: runtime.account,
@@ -79,10 +84,15 @@ export async function runBatch(
     closing: context.closing,
     longestWaitMs: 20_000,
     onCall: context.onCall,
+    ...(trace === null ? {} : { onCalled: trace.called.bind(trace) }),
   });
-  const attempt = async (): Promise<BatchReport> => run(context, gate, due, callClass === 'bulk' ? giveWay : goOn);
+  const attempt = async (): Promise<BatchReport> =>
+    run({ ...context, trace }, gate, due, callClass === 'bulk' ? giveWay : goOn);
   try {
     return await (callClass === 'urgent' ? goFirst(attempt) : attempt());
+  } catch (error) {
+    trace?.broke();
+    throw error;
   } finally {
     await gate.refund();
   }
@@ -91,7 +101,7 @@ export async function runBatch(
 const goOn = (): Promise<void> => Promise.resolve();
 
 async function run(
-  context: BatchContext,
+  context: Running,
   gate: EngineGate,
   due: Due[],
   betweenSteps: () => Promise<void>,
@@ -100,6 +110,7 @@ async function run(
   const startedAt = performance.now();
   await betweenSteps();
   if (context.expectsCalls) await gate.prepay();
+  await context.trace?.look(due);
   let planned = await plan(context, due);
   if (!context.expectsCalls && planned.work.length > 0) {
     const waitedMs = await gate.prepay();
@@ -145,11 +156,12 @@ async function run(
   return summarise(report, recorded.results, recorded.outcomes);
 }
 
-/** Counts what was recorded. */
-function tell({ deps, runtime }: BatchContext, recorded: readonly Recorded[]): void {
+/** Counts what was recorded, and tells it of the changes it carries. */
+function tell({ deps, runtime, trace }: Running, recorded: readonly Recorded[]): void {
   const counts = new Map<string, number>();
   for (const { dataOutcome } of recorded) counts.set(dataOutcome, (counts.get(dataOutcome) ?? 0) + 1);
   for (const [outcome, count] of counts) deps.meter.deliveries(runtime.name, outcome, count);
+  trace?.recorded(recorded);
 }
 
 /** How long those that were read back had been due. */
@@ -276,7 +288,7 @@ function leavingItem(planned: Planned, runtime: SystemRuntime): Item {
 type Reading = Observation | null | undefined;
 
 async function deliverAndVerify(
-  context: BatchContext,
+  context: Running,
   gate: EngineGate,
   work: Work[],
   betweenSteps: () => Promise<void>,
@@ -309,6 +321,7 @@ async function deliverAndVerify(
 
   const toDeliver = work.filter((one) => !outcomes.has(one));
   if (toDeliver.length > 0) {
+    context.trace?.to('write');
     const answers = await attempt(
       () =>
         runtime.connector.deliver(
@@ -322,6 +335,7 @@ async function deliverAndVerify(
       if (answer !== undefined) outcomes.set(one, answer);
     }
     await betweenSteps();
+    context.trace?.to('read_back');
     await verifyAll(context, gate, toDeliver, outcomes, readings);
     await betweenSteps();
   }

@@ -7,6 +7,7 @@ import type { Db } from '../store/db.ts';
 import type { Keyring } from '../store/keyring.ts';
 import type { KnownStatements } from '../store/statements.ts';
 import type { Meter } from '../telemetry/metrics.ts';
+import type { Traces } from '../telemetry/spans.ts';
 import type { Wakes } from './wakes.ts';
 
 /** One configured system, ready to work. */
@@ -48,6 +49,8 @@ export interface Deps {
   stopping: AbortSignal;
   log: Logger;
   meter: Meter;
+  /** Null where no traces are sent. */
+  traces: Traces | null;
   brake: { maxShare: number; minimum: number };
   retention: { rules: readonly RetentionRule[]; maxShare: number };
   erasure: { remindDaysBefore: readonly number[] };

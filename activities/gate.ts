@@ -26,6 +26,8 @@ export interface GateOptions {
   /** Longer waits than this end the attempt instead of keeping a place. */
   longestWaitMs: number;
   onCall?: (name: string) => void;
+  /** A call has ended. */
+  onCalled?: (name: string, seconds: number, isFailed: boolean) => void;
   /** Where calls are counted, under which system. */
   meter: Meter;
   system: string;
@@ -226,7 +228,9 @@ export function openGate(options: GateOptions): EngineGate {
         isFailed = false;
         return answer;
       } finally {
-        options.meter.call(options.system, options.callClass, (performance.now() - started) / 1000, isFailed);
+        const seconds = (performance.now() - started) / 1000;
+        options.meter.call(options.system, options.callClass, seconds, isFailed);
+        options.onCalled?.(name, seconds, isFailed);
         local.free();
         shared.end(slot);
       }

@@ -5,6 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AttributeDeclarations } from '../domain/attributes.ts';
 import type { Db } from '../store/db.ts';
 import type { Keyring } from '../store/keyring.ts';
+import type { Traces } from '../telemetry/spans.ts';
 import type { Operations } from '../temporal/asked.ts';
 import type { Once } from './once.ts';
 import type { Reads } from './reads.ts';
@@ -43,6 +44,8 @@ export interface ApiDeps {
   log: FastifyBaseLogger;
   /** Told of each answer: method, the route's pattern, status, seconds. */
   onAnswered?: (method: string, route: string, status: number, seconds: number) => void;
+  /** Where accepted changes are told of; left out where no traces are sent. */
+  traces?: Traces | null;
 }
 
 /** What the doors share besides. */

@@ -17,6 +17,7 @@ import { addProblemHandler, describe, sendProblem } from './problem-handler.ts';
 import { Refusals } from './refusals.ts';
 import { addRoutes } from './routes/index.ts';
 import { refuseUnsoundText } from './text.ts';
+import { addTracing } from './tracing.ts';
 import { Waiters } from './waiting.ts';
 
 /** Of a request's body, in bytes; the bulk door takes more. */
@@ -47,6 +48,7 @@ export function buildApi(deps: ApiDeps): Api {
   addJsonBodies(app);
   addHeaders(app);
   addRequestLog(app, deps.onAnswered);
+  addTracing(app, deps.traces ?? null);
   addAuthentication(app, deps);
   app.addHook('preValidation', async (request) => {
     refuseUnsoundText('path', request.params);

@@ -16,6 +16,11 @@ export interface Environment {
   dataDir: string;
   /** `PLUMBLINE_PORT_<NAME>`: lower-case name (`api`, `postgres`, `temporal`, `temporal_ui`, `hubspot` …) → port. */
   ports: Readonly<Record<string, number>>;
+  /**
+   * Where traces are sent, as OpenTelemetry names it: `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` (the whole address) before
+   * `OTEL_EXPORTER_OTLP_ENDPOINT` (a base). Headers, keys among them, are read by its exporter.
+   */
+  collector: { url?: string; base?: string };
 }
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
@@ -47,6 +52,16 @@ export function readEnvironment(env: Env = process.env): Environment {
     if (!Number.isInteger(port) || port < 0 || port > 65_535) mistakes.push(`${name} must be a port, 0 to 65535.`);
     else ports[name.slice(PORT_PREFIX.length).toLowerCase()] = port;
   }
+  const collector: Environment['collector'] = {};
+  for (const [part, name] of [
+    ['url', 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'],
+    ['base', 'OTEL_EXPORTER_OTLP_ENDPOINT'],
+  ] as const) {
+    const value = set(env[name]);
+    if (value === undefined) continue;
+    if (isCollector(value)) collector[part] = value;
+    else mistakes.push(`${name} must be a web address without a password, e.g. http://127.0.0.1:4318.`);
+  }
   if (mistakes.length > 0) throw new EnvironmentProblem(mistakes.join(' '));
   return {
     databaseUrl: set(env['DATABASE_URL']),
@@ -54,7 +69,13 @@ export function readEnvironment(env: Env = process.env): Environment {
     logLevel: isLogLevel(level) ? level : 'info',
     dataDir: set(env['PLUMBLINE_DATA_DIR']) ?? '.plumbline',
     ports,
+    collector,
   };
+}
+
+function isCollector(text: string): boolean {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  return url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '';
 }
 
 function isLogLevel(text: string): text is LogLevel {

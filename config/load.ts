@@ -217,6 +217,13 @@ function statementProblems(source: Source, purposes: Sections['purposes']): Prob
   return problems;
 }
 
+/** The collector's address; OTLP's path is added to a base, and the environment goes before the file. */
+function tracesOf({ endpoint, share }: Sections['telemetry']['traces'], env: Env): Config['telemetry']['traces'] {
+  const { url, base = endpoint } = readEnvironment(env).collector;
+  if (url !== undefined) return { url, share };
+  return base === undefined ? null : { url: `${base.replace(/\/+$/, '')}/v1/traces`, share };
+}
+
 function inFileOrder(problems: Problem[]): Problem[] {
   return problems.toSorted((a, b) => a.line - b.line || a.column - b.column);
 }
@@ -237,6 +244,7 @@ function assemble(path: string, values: Sections, systems: readonly SystemConfig
     telemetry: {
       host: values.telemetry.host,
       port: readEnvironment(env).ports['metrics'] ?? values.telemetry.port ?? null,
+      traces: tracesOf(values.telemetry.traces, env),
     },
     purposes: Object.fromEntries(
       Object.entries(values.purposes).map(([name, purpose]) => [

@@ -20,6 +20,9 @@ const perMinute = z.int({ error: 'a whole number, at least 1' }).min(1, { error:
 const network = "an address or a network, e.g. '10.0.0.0/8'";
 const port = z.int({ error: 'a port, 0 to 65535' }).min(0).max(65_535);
 const baseUrl = z.url({ protocol: /^https?$/, error: "a web address, e.g. 'https://api.example.com'" });
+const collector = baseUrl.refine((address) => !/^https?:\/\/[^/]*@/.test(address), {
+  error: 'a web address without a password: a key for the collector goes into OTEL_EXPORTER_OTLP_HEADERS',
+});
 const timeZone = z.string().refine(isTimeZone, { error: "a time zone, e.g. 'Europe/Berlin'" });
 const cron = z.string().refine(isCron, { error: "a cron expression of five fields, e.g. '30 2 * * *'" });
 
@@ -164,6 +167,7 @@ export const sections = {
     .strictObject({
       host: text.default('127.0.0.1'),
       port: port.optional(),
+      traces: z.strictObject({ endpoint: collector.optional(), share: share.default(1) }).prefault({}),
     })
     .prefault({}),
   purposes: z.record(slug, purpose).prefault({}),

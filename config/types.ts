@@ -80,8 +80,8 @@ export interface Config {
     /** Time limit of one call to a vendor. */
     callSeconds: number;
   };
-  /** The listener of worker and API for metrics and probes; null: none. */
-  telemetry: { host: string; port: number | null };
+  /** The listener of worker and API for metrics and probes, and where traces are sent, of which share of the changes; null: none. */
+  telemetry: { host: string; port: number | null; traces: { url: string; share: number } | null };
   purposes: Record<string, PurposeConfig>;
   attributes: Record<string, AttributeDeclaration>;
   systems: Record<string, SystemConfig>;

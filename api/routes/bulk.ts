@@ -10,6 +10,7 @@ import type { FieldFault } from '../errors.ts';
 import { zodFaults } from '../problem-handler.ts';
 import { about, contactId, fault, writeProblems } from '../schemas/common.ts';
 import { ContactFields } from '../schemas/contact.ts';
+import { acceptedContacts } from '../tracing.ts';
 
 export const BULK_BODY_LIMIT = 8 * 1024 * 1024;
 
@@ -33,7 +34,8 @@ const RowResult = z
   .meta({ id: 'BulkRowResult' });
 type RowResultOut = z.output<typeof RowResult>;
 
-export function addBulkRoutes(app: Api, { keyring, config, once }: DoorDeps): void {
+export function addBulkRoutes(app: Api, deps: DoorDeps): void {
+  const { keyring, config, once } = deps;
   app.post(
     '/v1/contacts/bulk',
     {
@@ -65,6 +67,8 @@ export function addBulkRoutes(app: Api, { keyring, config, once }: DoorDeps): vo
         },
         async (receipt) => Promise.resolve(receipt),
       );
+      const changed = written.flatMap((w) => (w?.result === 'created' || w?.result === 'updated' ? [w.id] : []));
+      await acceptedContacts(deps, request, changed);
       const results = judged.map((judgement, row): RowResultOut => {
         const upserted = written[row] ?? null;
         return upserted === null

@@ -1,5 +1,6 @@
 /** Erasure requests and the decisions about them (GDPR Art. 17). The decision is a row first; Temporal carries it out. */
 import { z } from 'zod';
+import { caseKey } from '../../domain/change-key.ts';
 import { SHORT_WORD } from '../../domain/short-word.ts';
 import { getCase, listCases, openErasureCase, recordDecision, wasUsed } from '../../store/cases.ts';
 import type { CaseRow } from '../../store/cases.ts';
@@ -10,6 +11,7 @@ import type { Api, DoorDeps } from '../deps.ts';
 import { Problem } from '../errors.ts';
 import { ask, tryNow } from '../handing-over.ts';
 import { about, contactId, problems, writeProblems } from '../schemas/common.ts';
+import { accepted } from '../tracing.ts';
 
 const TAG = 'cases';
 
@@ -102,6 +104,7 @@ export function addCaseRoutes(app: Api, { db, config, operations, once }: DoorDe
           ...(text === undefined ? {} : { text }),
         });
       });
+      if (opened.opened) accepted(request, caseKey(opened.id));
       const started = await tryNow(request.log, async () => operations.openErasure(opened.id));
       void reply.header('location', `/v1/cases/${opened.id}`);
       return reply.code(202).send({ caseId: opened.id, opened: opened.opened, started });

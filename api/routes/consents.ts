@@ -1,5 +1,6 @@
 /** Consent of one contact: the events as evidence, and the state that follows from them (GDPR Art. 7). */
 import { z } from 'zod';
+import { consentKey } from '../../domain/change-key.ts';
 import { CONSENT_KINDS, isKnownEvidence } from '../../domain/consent.ts';
 import type { ConsentEvent } from '../../domain/consent.ts';
 import { readDate } from '../../domain/dates.ts';
@@ -13,6 +14,7 @@ import { Problem } from '../errors.ts';
 import type { FieldFault } from '../errors.ts';
 import { about, contactId, problems, writeProblems } from '../schemas/common.ts';
 import { ConsentNow, Delivery, WaitQuery } from '../schemas/contact.ts';
+import { accepted } from '../tracing.ts';
 import { deliveriesWhenAsked } from '../wait-answer.ts';
 
 const TAG = 'consents';
@@ -127,6 +129,7 @@ export function addConsentRoutes(app: Api, deps: DoorDeps): void {
           return receipt;
         },
       );
+      accepted(request, ...recorded.map((event) => consentKey(id, event)));
       const waited = await deliveriesWhenAsked(deps, reply, request.query, id);
       return reply.code(waited?.open === true ? 202 : 201).send({
         recorded,

@@ -1,6 +1,7 @@
 /** Creating and changing single contacts. A change, its audit entry and its due marks commit together; NOTIFY wakes the lanes. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { contactKey } from '../../domain/change-key.ts';
 import type { Contact, ContactData, ContactId } from '../../domain/contact.ts';
 import { emptyContactData } from '../../domain/contact.ts';
 import { ContactRefused, createContact, getContactByRef, patchContact } from '../../store/contacts.ts';
@@ -15,6 +16,7 @@ import type { Made } from '../once.ts';
 import { about, contactId, writeProblems } from '../schemas/common.ts';
 import { ContactFields, ContactPatch, ContactReplace, WaitQuery, WriteAnswer } from '../schemas/contact.ts';
 import type { Wait } from '../schemas/contact.ts';
+import { accepted } from '../tracing.ts';
 import { deliveriesWhenAsked } from '../wait-answer.ts';
 
 const TAG = 'contacts';
@@ -34,6 +36,7 @@ export function addContactWriteRoutes(app: Api, deps: DoorDeps): void {
   ): Promise<FastifyReply> {
     // Whoever changed nothing, or is told again, reads.
     if (told || before === contact.version) await reads.note(request, [contact.id]);
+    else accepted(request, contactKey(contact.id, contact.version));
     if (before === null) void reply.header('location', `/v1/contacts/${contact.id}`);
     const status = before === null ? 201 : 200;
     const wait = request.query;

@@ -1,5 +1,6 @@
 /** Runs of retention, reconciliation and scans: what they found, and the question that a braked run asks. */
 import { z } from 'zod';
+import { runKey } from '../../domain/change-key.ts';
 import { recordDecision, wasUsed } from '../../store/cases.ts';
 import { getRun, listDrifts, listRuns, runItems } from '../../store/runs.ts';
 import type { RunRow } from '../../store/runs.ts';
@@ -8,6 +9,7 @@ import type { Api, DoorDeps } from '../deps.ts';
 import { Problem } from '../errors.ts';
 import { ask } from '../handing-over.ts';
 import { about, contactId, problems, writeProblems } from '../schemas/common.ts';
+import { accepted } from '../tracing.ts';
 import { Decision, DecisionTaken, refuseWithoutGround } from './cases.ts';
 
 const TAG = 'runs';
@@ -156,6 +158,7 @@ export function addRunRoutes(app: Api, { db, operations, once }: DoorDeps): void
       const runId = await ask(request.log, async () =>
         operations.startRetention(actorOf(request), once.facts(request, reply)),
       );
+      accepted(request, runKey(runId));
       return reply.code(202).header('location', `/v1/runs/${runId}`).send({ runId });
     },
   );

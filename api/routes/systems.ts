@@ -1,5 +1,6 @@
 /** The systems as operators see them, and what they can do: pause, resume, retry, reconcile. */
 import { z } from 'zod';
+import { runKey } from '../../domain/change-key.ts';
 import { SHORT_WORD } from '../../domain/short-word.ts';
 import { problemGroups } from '../../store/delivery-views.ts';
 import { backlog, budgetUse, getSystem, listSystems } from '../../store/systems.ts';
@@ -9,6 +10,7 @@ import type { Api, DoorDeps } from '../deps.ts';
 import { Problem } from '../errors.ts';
 import { ask } from '../handing-over.ts';
 import { about, contactId, problems, writeProblems } from '../schemas/common.ts';
+import { accepted } from '../tracing.ts';
 
 const TAG = 'systems';
 const params = z.object({ name: z.string().min(1).max(100) });
@@ -199,6 +201,7 @@ export function addSystemRoutes(app: Api, { db, operations, once }: DoorDeps): v
       const runId = await ask(request.log, async () =>
         operations.startReconciliation(name, actorOf(request), once.facts(request, reply)),
       );
+      accepted(request, runKey(runId));
       return reply.code(202).header('location', `/v1/runs/${runId}`).send({ runId });
     },
   );

@@ -1,6 +1,7 @@
 /** One person's file: found by an address that is asked for, shown with everything held: the answer to an access request (GDPR Art. 15). */
 import type { Command } from 'commander';
 import type { App } from '../../app.ts';
+import { contactKey } from '../../domain/change-key.ts';
 import { consentStates } from '../../domain/consent.ts';
 import type { ContactId } from '../../domain/contact.ts';
 import { appendAudit, auditOf } from '../../store/audit.ts';
@@ -9,6 +10,7 @@ import { contactVersions, findContactsByEmail, getContact, getContactByRef } fro
 import { rows } from '../../store/db.ts';
 import { deliveriesOf } from '../../store/delivery-views.ts';
 import { activeHoldsOf } from '../../store/erasure.ts';
+import { originOf } from '../../telemetry/spans.ts';
 import { CommandProblem } from '../exit-codes.ts';
 import { askLine } from '../ui/ask.ts';
 import { moment, paint, print, printJson, table } from '../ui/text.ts';
@@ -144,6 +146,7 @@ async function readFile(app: App, which: string, all: boolean) {
   const events = (await consentEventsOf(db, [id])).get(id) ?? [];
   return {
     contact,
+    trace: originOf(contactKey(id, contact.version)).traceId,
     consents: consentStates(events, Object.keys(config.purposes), await knownStatements(db)),
     consentEvents: events,
     holds: await activeHoldsOf(db, [id]),
@@ -176,6 +179,7 @@ function show(file: PersonFile): void {
   const { contact } = file;
   print(paint('bold', `Contact ${contact.id}`));
   print(`${contact.state}, version ${contact.version}, changed ${moment(contact.changedAt)}`);
+  print(`trace of this version: ${file.trace}`);
   print();
   const {
     id: _id,

@@ -16,25 +16,32 @@ export function addRoles(program: Command): void {
     .command('api')
     .description('serve the HTTP API until stopped')
     .action(async () => {
-      const [{ openApp }, { buildApi }, { answerMeter, createRegistry }, { addStanding }, { openTelemetry }] =
-        await Promise.all([
-          import('../../app.ts'),
-          import('../../api/server.ts'),
-          import('../../telemetry/metrics.ts'),
-          import('../../telemetry/standing.ts'),
-          import('../../telemetry/open.ts'),
-        ]);
+      const [
+        { openApp, openAppTraces },
+        { buildApi },
+        { answerMeter, createRegistry },
+        { addStanding },
+        { openTelemetry },
+      ] = await Promise.all([
+        import('../../app.ts'),
+        import('../../api/server.ts'),
+        import('../../telemetry/metrics.ts'),
+        import('../../telemetry/standing.ts'),
+        import('../../telemetry/open.ts'),
+      ]);
       const app = await openApp('api');
+      const traces = await openAppTraces(app, 'api');
       const { config, environment, db, keyring, operations, log } = app;
       const registry = createRegistry('api');
       const telemetry = await openTelemetry(app, registry, 'api', addStanding(registry, db));
-      const api = buildApi({ db, keyring, config, operations, log, onAnswered: answerMeter(registry) });
+      const api = buildApi({ db, keyring, config, operations, log, onAnswered: answerMeter(registry), traces });
       const port = environment.ports['api'] ?? config.api.port;
       print(`api ready ${await api.listen({ host: config.api.host, port })}`);
       await new Promise<void>((stop) => {
         for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop());
       });
       await api.close();
+      await traces?.close();
       await telemetry?.close();
       await app.close();
     });

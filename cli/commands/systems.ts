@@ -87,7 +87,7 @@ export function addSystems(program: Command): void {
     .action(async (system: string | undefined, options: { apply?: boolean; json?: boolean }) => {
       await withApp(async (app) => {
         const systems = await buildSystems(app);
-        const deps = activityDeps(app, systems, new AbortController().signal, NO_METER);
+        const deps = activityDeps(app, systems, new AbortController().signal, { meter: NO_METER });
         const stored = new Map((await listSystems(app.db)).map((s) => [s.name, s.rulesHash]));
         try {
           for (const [name, runtime] of systems) {

@@ -118,6 +118,31 @@ describe('a good file', () => {
     expect(config.api.port).toBe(7301);
   });
 
+  test('sends traces nowhere unless told where, by the file or by the usual variables, which go before it', async () => {
+    const without = await loadConfig(await file(GOOD), {}, fakeConnectors);
+    expect(without.telemetry.traces).toBeNull();
+    const path = await file(`${GOOD}\ntelemetry: { traces: { endpoint: http://collector:4318/, share: 0.1 } }`);
+    const traces = async (env: Record<string, string>): Promise<unknown> =>
+      (await loadConfig(path, env, fakeConnectors)).telemetry.traces;
+    expect(await traces({})).toEqual({ url: 'http://collector:4318/v1/traces', share: 0.1 });
+    expect(await traces({ OTEL_EXPORTER_OTLP_ENDPOINT: 'https://other.example' })).toEqual({
+      url: 'https://other.example/v1/traces',
+      share: 0.1,
+    });
+    expect(await traces({ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'https://other.example/in' })).toEqual({
+      url: 'https://other.example/in',
+      share: 0.1,
+    });
+    const secret = 'https://me:hunter2@other.example';
+    await expect(traces({ OTEL_EXPORTER_OTLP_ENDPOINT: secret })).rejects.toThrow(
+      /^OTEL_EXPORTER_OTLP_ENDPOINT must be a web address without a password/,
+    );
+    const inFile = await mistakes(`${GOOD}\ntelemetry: { traces: { endpoint: '${secret}' } }`);
+    expect(inFile).toHaveLength(1);
+    expect(inFile[0]).toContain('telemetry.traces.endpoint');
+    expect(inFile[0]).not.toContain('hunter2');
+  });
+
   test('is printed without passwords and wordings', async () => {
     const printed = redacted(await loadConfig(await file(GOOD), {}, fakeConnectors));
     expect(printed).toContain('https://user:redacted@mail.example');
