@@ -1,5 +1,6 @@
 /** Builds all parts once, for worker, API and CLI. Nothing else builds a pool, a client or a connector. */
 import { randomUUID } from 'node:crypto';
+import type { PayloadCodec } from '@temporalio/common';
 import { pino } from 'pino';
 import type { Logger } from 'pino';
 import type { Deps, SystemRuntime } from './activities/deps.ts';
@@ -7,8 +8,9 @@ import { shortHash } from './activities/planning.ts';
 import { createWakes } from './activities/wakes.ts';
 import type { Wakes } from './activities/wakes.ts';
 import {
+  codecKeys,
   loadConfig,
-  mainKey,
+  mainKeys,
   readEnvironment,
   secretReader,
   statementsOf,
@@ -33,6 +35,7 @@ import { tokenStore } from './store/vendor-tokens.ts';
 import type { Meter } from './telemetry/metrics.ts';
 import type { Traces } from './telemetry/spans.ts';
 import { connectClient } from './temporal/client.ts';
+import { createCodec } from './temporal/codec.ts';
 import type { TemporalPlace } from './temporal/client.ts';
 import { createOperations } from './temporal/operations.ts';
 
@@ -51,6 +54,8 @@ export interface App {
   db: Db;
   keyring: Keyring;
   temporal: TemporalPlace;
+  /** Seals and opens what Temporal keeps. */
+  codec: PayloadCodec;
   operations: Operations;
   log: Logger;
   close(): Promise<void>;
@@ -85,6 +90,12 @@ export async function openDatabase(role: string): Promise<{ db: Db; config: Conf
   return { db, config, url: environment.databaseUrl };
 }
 
+/** The codec of an installation. @throws SecretMissing where its keys are not there */
+export async function openCodec(config: Config): Promise<PayloadCodec> {
+  await codecKeys(config);
+  return createCodec(() => codecKeys(config));
+}
+
 /**
  * Builds the common parts and checks that they fit together: schema, key.
  * @throws StartProblem, ConfigProblem, SecretMissing with sentences
@@ -93,12 +104,13 @@ export async function openApp(role: string): Promise<App> {
   const environment = readEnvironment();
   const { db, config, url } = await openDatabase(role);
   try {
-    const keyring = keyringFrom(await mainKey(config));
+    const keyring = keyringFrom(await mainKeys(config));
     const problem = (await schemaProblem(db)) ?? (await keyProblem(db, keyring));
     if (problem !== null) throw new StartProblem(problem);
     // Whoever judges a consent must know the wordings, whichever role comes first.
     await putStatements(db, statementsOf(config));
-    const temporal = await connectClient();
+    const codec = await openCodec(config);
+    const temporal = await connectClient(codec);
     const operations = createOperations({
       db,
       client: temporal.client,
@@ -112,6 +124,7 @@ export async function openApp(role: string): Promise<App> {
       db,
       keyring,
       temporal,
+      codec,
       operations,
       log: createLog(environment.logLevel, role),
       async close() {

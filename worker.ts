@@ -7,7 +7,7 @@ import type { App } from './app.ts';
 import { applyChangedRules } from './activities/mapping.ts';
 import { getSystem } from './store/systems.ts';
 import { bundlePath } from './temporal/bundle.ts';
-import { connectWorker } from './temporal/client.ts';
+import { connectWorker, converterOf } from './temporal/client.ts';
 import { createMeter, createRegistry } from './telemetry/metrics.ts';
 import { openTelemetry } from './telemetry/open.ts';
 import { startKeeper } from './temporal/keeper.ts';
@@ -63,6 +63,7 @@ async function work(app: App, connection: NativeConnection, namespace: string, o
   const shared = {
     connection,
     namespace,
+    dataConverter: converterOf(app.codec),
     shutdownGraceTime: GRACE,
     shutdownForceTime: FORCE,
     // By default a heart-beat is held back for up to a minute, and a scan would begin anew after a crash.

@@ -8,5 +8,5 @@ export { redacted, redactedUrl } from './print.ts';
 export { ConfigProblem, formatProblem } from './problems.ts';
 export type { Problem } from './problems.ts';
 export { statementsOf, systemConfig, systemRules } from './rules.ts';
-export { mainKey, missingSecrets, SecretMissing, secretReader } from './secrets.ts';
+export { codecKeys, mainKeys, missingSecrets, SecretMissing, secretReader } from './secrets.ts';
 export type { Config, PurposeConfig, Schedule, SecretRef, SystemConfig } from './types.ts';

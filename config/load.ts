@@ -272,7 +272,7 @@ function assemble(path: string, values: Sections, systems: readonly SystemConfig
     },
     brake: values.brake,
     erasure: values.erasure,
-    keys: values.keys,
+    keys: { main: values.keys.main, codec: values.keys.codec ?? null },
   };
 }
 

@@ -196,7 +196,9 @@ export const sections = {
       remindDaysBefore: z.array(z.int().min(0)).default([7, 2]),
     })
     .prefault({}),
-  keys: z.strictObject({ main: secretRef.prefault({ env: 'PLUMBLINE_KEY' }) }).prefault({}),
+  keys: z
+    .strictObject({ main: secretRef.prefault({ env: 'PLUMBLINE_KEY' }), codec: secretRef.optional() })
+    .prefault({}),
 } as const;
 
 export type SectionName = keyof typeof sections;

@@ -1,6 +1,8 @@
 /** Secrets come from the environment or from files only, and are read at each use. They are never kept, printed or logged. */
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import { parseKeys } from '../domain/keys.ts';
+import type { NamedKey } from '../domain/keys.ts';
 import { variable } from './environment.ts';
 import type { Env } from './environment.ts';
 import type { Config, SecretRef } from './types.ts';
@@ -31,15 +33,23 @@ export function secretReader(
 }
 
 /**
- * The key that is kept outside the database: 32 bytes, base64.
+ * The keys that are kept outside the database, the one in use first: 32 bytes each, `id:base64`, or one alone without an id.
  * @throws SecretMissing with a sentence for the operator
  */
-export async function mainKey(config: Config, env: Env = process.env): Promise<Buffer> {
-  const text = await readSecret(config.keys.main, config, env);
-  const key = /^[A-Za-z0-9+/_-]+={0,2}$/.test(text) ? Buffer.from(text, 'base64') : Buffer.alloc(0);
-  if (key.length === 32) return key;
+export async function mainKeys(config: Config, env: Env = process.env): Promise<NamedKey[]> {
+  return readKeys(config.keys.main, config, env);
+}
+
+/** The keys that seal what Temporal keeps, the one in use first; none where the configuration names none. @throws SecretMissing */
+export async function codecKeys(config: Config, env: Env = process.env): Promise<NamedKey[]> {
+  return config.keys.codec === null ? [] : readKeys(config.keys.codec, config, env);
+}
+
+async function readKeys(ref: SecretRef, config: Config, env: Env): Promise<NamedKey[]> {
+  const keys = parseKeys(await readSecret(ref, config, env));
+  if (keys !== null) return keys;
   throw new SecretMissing(
-    `The key (${where(config.keys.main)}) is not 32 bytes in base64. Make one with: openssl rand -base64 32`,
+    `The key (${where(ref)}) is not 32 bytes in base64, nor a list of such keys with different ids (id:base64). Make one with: plumbline keyring new`,
   );
 }
 
@@ -63,7 +73,10 @@ export async function missingSecrets(
       await look(['systems', system.name, 'credentials', name], 'a secret there', ref, () => secret(name));
     }
   }
-  await look(['keys', 'main'], 'a key of 32 bytes in base64 there', config.keys.main, () => mainKey(config, env));
+  const key = 'a key of 32 bytes in base64 there';
+  await look(['keys', 'main'], key, config.keys.main, () => mainKeys(config, env));
+  const { codec } = config.keys;
+  if (codec !== null) await look(['keys', 'codec'], key, codec, () => codecKeys(config, env));
   return missing;
 }
 

@@ -107,5 +107,9 @@ export interface Config {
     deadlineDays: number;
     remindDaysBefore: number[];
   };
-  keys: { main: SecretRef };
+  keys: {
+    main: SecretRef;
+    /** Seals what Temporal keeps; null: nothing is sealed. */
+    codec: SecretRef | null;
+  };
 }

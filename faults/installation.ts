@@ -2,14 +2,17 @@
  * What a campaign breaks: PostgreSQL, Temporal, worker, API and three sandboxes, each a process of its own, with a proxy before
  * each server that the worker and the API go through. The campaign itself goes around the proxies, to see what is true.
  */
-import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client, Connection } from '@temporalio/client';
+import { Connection } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
+import type { PayloadCodec } from '@temporalio/common';
 import { parse } from 'yaml';
 import { baseUrlVariable } from '../config/index.ts';
+import { codecOf, makeOwnKeys } from '../local/own-keys.ts';
+import type { OwnKeys } from '../local/own-keys.ts';
 import { startPostgres } from '../local/postgres.ts';
 import type { RunningPostgres } from '../local/postgres.ts';
 import { ROOT, startProgram } from '../local/program.ts';
@@ -30,6 +33,7 @@ import type { Db } from '../store/db.ts';
 import { keyringFrom } from '../store/keyring.ts';
 import type { Keyring } from '../store/keyring.ts';
 import { migrate } from '../store/migrate.ts';
+import { clientOver } from '../temporal/client.ts';
 import { clockArguments, saidApart } from './clock.ts';
 import { limitWrites } from './disk.ts';
 
@@ -112,10 +116,11 @@ export async function install(): Promise<Installation> {
   const db = openDb({ url: postgres.url, poolMax: 6, applicationName: 'plumbline-faults' });
   after(async () => db.destroy());
   await migrate(db);
-  const secret = randomBytes(32);
+  const keys = makeOwnKeys();
+  const codec = codecOf(keys);
   const key = await createKey(db, { name: 'campaign', role: 'admin', expiresAt: null });
-  const env = environment(folder, postgres.url, proxies, secret);
-  let client = await connect(ports.temporal);
+  const env = environment(folder, postgres.url, proxies, keys);
+  let client = await connect(ports.temporal, codec);
   after(async () => client.connection.close());
 
   let worker: Program | null = null;
@@ -126,7 +131,7 @@ export async function install(): Promise<Installation> {
   const installation: Installation = {
     db,
     databaseUrl: postgres.url,
-    keyring: keyringFrom(secret),
+    keyring: keyringFrom(Buffer.from(keys.PLUMBLINE_KEY, 'base64')),
     vendors,
     proxies,
     temporal: () => client,
@@ -197,7 +202,7 @@ export async function install(): Promise<Installation> {
       if (empty) store += 1;
       temporal = await upTemporal();
       await client.connection.close().catch(quiet);
-      client = await connect(ports.temporal);
+      client = await connect(ports.temporal, codec);
     },
     async stop() {
       for (const end of ends.toReversed()) await end().catch(quiet);
@@ -209,16 +214,16 @@ export async function install(): Promise<Installation> {
   return installation;
 }
 
-async function connect(port: number): Promise<Client> {
+async function connect(port: number, codec: PayloadCodec): Promise<Client> {
   const connection = await Connection.connect({ address: `127.0.0.1:${port}` });
-  return new Client({ connection, namespace: NAMESPACE });
+  return clientOver(connection, NAMESPACE, codec);
 }
 
 function environment(
   folder: string,
   url: string,
   proxies: Installation['proxies'],
-  secret: Buffer,
+  keys: OwnKeys,
 ): Record<string, string> {
   const shipped = parse(readFileSync(join(ROOT, 'plumbline.yaml'), 'utf8')) as Tree;
   const systems = Object.fromEntries(
@@ -235,7 +240,7 @@ function environment(
     TEMPORAL_ADDRESS: `127.0.0.1:${proxies.temporal.port}`,
     TEMPORAL_NAMESPACE: NAMESPACE,
     PLUMBLINE_CONFIG: file,
-    PLUMBLINE_KEY: secret.toString('base64'),
+    ...keys,
     PLUMBLINE_LOG_LEVEL: 'warn',
     ...Object.fromEntries(
       VENDORS.map((vendor) => [baseUrlVariable(SYSTEM[vendor]), `http://127.0.0.1:${proxies[vendor].port}`]),

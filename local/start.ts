@@ -16,6 +16,7 @@ import { startChild } from './child.ts';
 import { demonstrate, importExamples, isDemonstrated, noteDemonstrated } from './demo.ts';
 import type { Place } from './demo.ts';
 import { PlainError, toPlainError } from './errors.ts';
+import { newKeyText } from './own-keys.ts';
 import { choosePorts, portTable } from './ports.ts';
 import type { PortName, Ports } from './ports.ts';
 import { startPostgres } from './postgres.ts';
@@ -113,6 +114,7 @@ async function bringUp(
     const env: Record<string, string> = {
       DATABASE_URL: databaseUrl,
       PLUMBLINE_KEY: key,
+      PLUMBLINE_CODEC_KEYS: ownSecret(dataDir, 'codec.keys', () => newKeyText('c1')),
       PLUMBLINE_PORT_API: String(ports.api),
       ...temporal.env,
       ...SANDBOX_CREDENTIALS,

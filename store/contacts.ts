@@ -63,7 +63,7 @@ export class ContactRefused extends Error {
   }
 }
 
-/** The hashes under which a person would be found among the tombstones. */
+/** The hashes under which a person would be found among the tombstones, with every key. */
 export function suppressionHashes(
   keyring: Keyring,
   data: Pick<ContactData, 'emails' | 'givenName' | 'familyName' | 'externalRef'>,
@@ -72,10 +72,11 @@ export function suppressionHashes(
   const name = nameKey(data.givenName, data.familyName);
   for (const email of data.emails) {
     const key = suppressionKey(email);
-    hashes.push({ kind: 'email', hash: keyring.hash('email', key) });
-    hashes.push({ kind: 'email_name', hash: keyring.hash('email_name', `${key}\n${name}`) });
+    for (const hash of keyring.hashes('email', key)) hashes.push({ kind: 'email', hash });
+    for (const hash of keyring.hashes('email_name', `${key}\n${name}`)) hashes.push({ kind: 'email_name', hash });
   }
-  if (data.externalRef !== null) hashes.push({ kind: 'ref', hash: keyring.hash('ref', data.externalRef) });
+  if (data.externalRef !== null)
+    for (const hash of keyring.hashes('ref', data.externalRef)) hashes.push({ kind: 'ref', hash });
   return hashes;
 }
 

@@ -15,33 +15,72 @@ import {
   timingSafeEqual,
 } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
-import { row, rows } from './db.ts';
+import { FIRST_KEY_ID, KEY_BYTES } from '../domain/keys.ts';
+import type { NamedKey } from '../domain/keys.ts';
+import { rows } from './db.ts';
 import type { Db } from './db.ts';
 
 export interface Keyring {
+  /** Id of the key in use; the others only recognise and open what was made with them. */
   readonly keyId: string;
-  /** Keyed hash of a normalised text, for one use (`email`, `ref` …). */
+  /** Keyed hash of a normalised text, for one use (`email`, `ref` …), to be stored. */
   hash(use: string, text: string): Buffer;
+  /** The hashes under which a text may be stored: one for each key, the one in use first. */
+  hashes(use: string, text: string): Buffer[];
   /**
    * Keyed digest of any text, 16 bytes, for one use: a third of the cost of `hash`, for what is done a million times a night. SHA-256 of
    * key and text, cut in half: what is cut off cannot be extended.
    */
   digest(use: string, text: string): Buffer;
   seal(use: string, value: unknown): Buffer;
-  /** @throws Error when it was sealed with another key or was changed. */
+  /** @throws Error when it was sealed with a key that is not here, or was changed. */
   open<T>(use: string, sealed: Buffer): T;
-  /** What the database keeps to recognise the key. */
-  readonly checkValue: string;
+  /** What the database keeps to recognise each key, the one in use first. */
+  readonly checks: readonly { id: string; value: string }[];
 }
 
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 const DIGEST_BYTES = 16;
 
-/** @param secret at least 32 bytes, from the environment or a file */
-export function keyringFrom(secret: Buffer, keyId = 'k1'): Keyring {
-  if (secret.length < 32) throw new Error('the key must have at least 32 bytes');
-  const sub = (label: string): Buffer => Buffer.from(hkdfSync('sha256', secret, 'plumbline', label, 32));
+/** @param secrets 32 bytes each, from the environment or a file, the one in use first; one alone is `k1` */
+export function keyringFrom(secrets: Buffer | readonly NamedKey[]): Keyring {
+  const keys = (Buffer.isBuffer(secrets) ? [{ id: FIRST_KEY_ID, secret: secrets }] : secrets).map(oneKey);
+  const [inUse] = keys;
+  if (inUse === undefined) throw new Error('a keyring has at least one key');
+  return {
+    keyId: inUse.id,
+    hash: (use, text) => inUse.hash(use, text),
+    digest: (use, text) => inUse.digest(use, text),
+    hashes: (use, text) => keys.map((key) => key.hash(use, text)),
+    seal(use, value) {
+      const nonce = randomBytes(NONCE_BYTES);
+      const cipher = createCipheriv('aes-256-gcm', inUse.sealing(use), nonce);
+      const body = Buffer.concat([cipher.update(JSON.stringify(value), 'utf8'), cipher.final()]);
+      return Buffer.concat([nonce, cipher.getAuthTag(), body]);
+    },
+    open<T>(use: string, sealed: Buffer): T {
+      for (const key of keys) {
+        const text = opened(key.sealing(use), sealed);
+        if (text !== null) return JSON.parse(text) as T;
+      }
+      throw new Error('sealed with a key that is not here, or changed');
+    },
+    checks: keys.map(({ id, check }) => ({ id, value: check })),
+  };
+}
+
+interface OneKey {
+  id: string;
+  hash(use: string, text: string): Buffer;
+  digest(use: string, text: string): Buffer;
+  sealing(use: string): Buffer;
+  check: string;
+}
+
+function oneKey({ id, secret }: NamedKey): OneKey {
+  if (secret.length < KEY_BYTES) throw new Error(`the key must have at least ${KEY_BYTES} bytes`);
+  const sub = (label: string): Buffer => Buffer.from(hkdfSync('sha256', secret, 'plumbline', label, KEY_BYTES));
   // As key objects: Node turns a Buffer into one at every call, which made a hash five times as dear (12 µs against 2.5 µs).
   const hashKeys = new Map<string, KeyObject>();
   const hashKey = (use: string): KeyObject => {
@@ -62,39 +101,65 @@ export function keyringFrom(secret: Buffer, keyId = 'k1'): Keyring {
     return key;
   };
   return {
-    keyId,
+    id,
     digest: (use, text) => hash('sha256', digestKey(use) + text, 'buffer').subarray(0, DIGEST_BYTES),
     hash: (use, text) => createHmac('sha256', hashKey(use)).update(text, 'utf8').digest(),
-    seal(use, value) {
-      const nonce = randomBytes(NONCE_BYTES);
-      const cipher = createCipheriv('aes-256-gcm', sub(`seal:${use}`), nonce);
-      const body = Buffer.concat([cipher.update(JSON.stringify(value), 'utf8'), cipher.final()]);
-      return Buffer.concat([nonce, cipher.getAuthTag(), body]);
-    },
-    open<T>(use: string, sealed: Buffer): T {
-      const decipher = createDecipheriv('aes-256-gcm', sub(`seal:${use}`), sealed.subarray(0, NONCE_BYTES));
-      decipher.setAuthTag(sealed.subarray(NONCE_BYTES, NONCE_BYTES + TAG_BYTES));
-      const body = Buffer.concat([decipher.update(sealed.subarray(NONCE_BYTES + TAG_BYTES)), decipher.final()]);
-      return JSON.parse(body.toString('utf8')) as T;
-    },
-    checkValue: createHmac('sha256', sub('check')).update('plumbline key check').digest('hex'),
+    sealing: (use) => sub(`seal:${use}`),
+    check: createHmac('sha256', sub('check')).update('plumbline key check').digest('hex'),
   };
 }
 
+/** Null where the key does not fit. */
+function opened(key: Buffer, sealed: Buffer): string | null {
+  try {
+    const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(0, NONCE_BYTES), {
+      authTagLength: TAG_BYTES,
+    });
+    decipher.setAuthTag(sealed.subarray(NONCE_BYTES, NONCE_BYTES + TAG_BYTES));
+    const body = Buffer.concat([decipher.update(sealed.subarray(NONCE_BYTES + TAG_BYTES)), decipher.final()]);
+    return body.toString('utf8');
+  } catch {
+    return null;
+  }
+}
+
+const CHECK = 'key_check:';
+
+/** The check values that the database keeps, by key id. */
+export async function storedChecks(db: Db): Promise<Map<string, string>> {
+  const found = await rows<{ id: string; value: string }>(
+    db,
+    'select substr(key, length(?) + 1) as id, value from meta where starts_with(key, ?)',
+    [CHECK, CHECK],
+  );
+  return new Map(found.map(({ id, value }) => [id, value]));
+}
+
 /**
- * Compares the key with the check value in the database, which the first start stores. A wrong key would let every erased person
- * come back as new, so the caller must not start.
- * @returns a sentence when it does not match, else null
+ * Compares the keys with the check values in the database, which the first start with a key stores. A wrong or missing key would let
+ * erased people come back as new, so the caller must not start. A new key is first known to every process behind the one in use, since a
+ * process that does not know it would not recognise who was erased with it.
+ * @returns a sentence when they do not match, else null
  */
 export async function keyProblem(db: Db, keyring: Keyring): Promise<string | null> {
-  const name = `key_check:${keyring.keyId}`;
-  await rows(db, 'insert into meta (key, value) values (?, ?) on conflict do nothing', [name, keyring.checkValue]);
-  const stored = await row<{ value: string }>(db, 'select value from meta where key = ?', [name]);
-  const same =
-    stored !== undefined &&
-    stored.value.length === keyring.checkValue.length &&
-    timingSafeEqual(Buffer.from(stored.value), Buffer.from(keyring.checkValue));
-  return same
+  const before = await storedChecks(db);
+  const ids = new Set(keyring.checks.map(({ id }) => id));
+  const missing = [...before.keys()].find((id) => !ids.has(id));
+  if (missing !== undefined)
+    return `The key '${missing}' is missing: people who were erased with it would not be recognised. Add it to keys.main; nothing was started.`;
+  if (before.size > 0 && !before.has(keyring.keyId))
+    return `The key '${keyring.keyId}' is new to this database. Put it behind the others in keys.main, start every process anew, and only then put it first; nothing was started.`;
+  await rows(db, 'insert into meta (key, value) select * from unnest(?::text[], ?::text[]) on conflict do nothing', [
+    keyring.checks.map(({ id }) => `${CHECK}${id}`),
+    keyring.checks.map(({ value }) => value),
+  ]);
+  const stored = await storedChecks(db);
+  const wrong = keyring.checks.find(({ id, value }) => !same(stored.get(id) ?? '', value));
+  return wrong === undefined
     ? null
-    : `The key '${keyring.keyId}' is not the one this database was made with: erased people would not be recognised. Give the right key file; nothing was started.`;
+    : `The key '${wrong.id}' is not the one this database was made with: erased people would not be recognised. Give the right key file; nothing was started.`;
+}
+
+function same(a: string, b: string): boolean {
+  return a.length === b.length && timingSafeEqual(Buffer.from(a), Buffer.from(b));
 }

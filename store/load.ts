@@ -245,7 +245,7 @@ async function findCandidates(
   if (contacts.length === 0) return found;
   const pairs = contacts.flatMap((c) => {
     const key = primaryKey(c);
-    return key === null ? [] : [{ id: c.id, hash: keyring.hash('vendor_address', key) }];
+    return key === null ? [] : keyring.hashes('vendor_address', key).map((hash) => ({ id: c.id, hash }));
   });
   const matches = await rows<{
     contact_id: ContactId;

@@ -209,7 +209,7 @@ export async function tombstoned(db: Db, keyring: Keyring, seen: SeenRecord[]): 
     s.addresses
       .map((a) => parseEmail(a))
       .filter((p) => p.ok)
-      .map((p) => ({ id: s.externalId, hash: keyring.hash('email', suppressionKey(p.address)) })),
+      .flatMap((p) => keyring.hashes('email', suppressionKey(p.address)).map((hash) => ({ id: s.externalId, hash }))),
   );
   if (pairs.length === 0) return new Map();
   const found = await rows<{ hash: Buffer; contact_id: ContactId }>(

@@ -1,5 +1,7 @@
 /** Connections to Temporal from the SDK's standard environment configuration (`TEMPORAL_ADDRESS`, profiles, TLS, API key). */
+import { fileURLToPath } from 'node:url';
 import { Client, Connection } from '@temporalio/client';
+import type { DataConverter, PayloadCodec } from '@temporalio/common';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import type { NativeConnection } from '@temporalio/worker';
 
@@ -10,6 +12,8 @@ export interface TemporalPlace {
 }
 
 const DEFAULT_ADDRESS = '127.0.0.1:7233';
+/** Built into the workflows' bundle too (temporal/bundle.ts). */
+export const FAILURE_CONVERTER = fileURLToPath(new URL('../workflows/failure-converter.ts', import.meta.url));
 
 function place(): { namespace: string; options: Record<string, unknown> } {
   const found = loadClientConnectConfig();
@@ -17,11 +21,21 @@ function place(): { namespace: string; options: Record<string, unknown> } {
   return { namespace: found.namespace ?? 'default', options: { address: DEFAULT_ADDRESS, ...options } };
 }
 
+/** How everything that talks to Temporal turns values into what is stored there. */
+export function converterOf(codec: PayloadCodec): DataConverter {
+  return { failureConverterPath: FAILURE_CONVERTER, payloadCodecs: [codec] };
+}
+
+/** A client over a connection that is the caller's. */
+export function clientOver(connection: Connection, namespace: string, codec: PayloadCodec): Client {
+  return new Client({ connection, namespace, dataConverter: converterOf(codec) });
+}
+
 /** A client for starting, signalling and asking workflows. Connects at its first call. */
-export async function connectClient(): Promise<TemporalPlace> {
+export async function connectClient(codec: PayloadCodec): Promise<TemporalPlace> {
   const { namespace, options } = place();
   const connection = Connection.lazy(options);
-  return { namespace, client: new Client({ connection, namespace }), close: () => connection.close() };
+  return { namespace, client: clientOver(connection, namespace, codec), close: () => connection.close() };
 }
 
 /** A connection for workers. @throws where the server cannot be reached */

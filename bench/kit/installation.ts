@@ -1,5 +1,4 @@
 /** A whole installation to measure: database, namespace, sandboxes and the worker, each a process of its own. */
-import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,6 +9,7 @@ import { oneRow, openDb } from '../../store/db.ts';
 import type { Db } from '../../store/db.ts';
 import { migrate } from '../../store/migrate.ts';
 import type { Bench } from './part.ts';
+import { makeOwnKeys } from '../../local/own-keys.ts';
 import { ROOT, startProgram } from '../../local/program.ts';
 import type { Program } from '../../local/program.ts';
 import { SANDBOX_CREDENTIALS, startVendors, SYSTEM, VENDORS } from '../../local/vendor-programs.ts';
@@ -52,7 +52,7 @@ export async function install(
     DATABASE_URL: databaseUrl,
     TEMPORAL_ADDRESS: namespace.address,
     TEMPORAL_NAMESPACE: namespace.namespace,
-    PLUMBLINE_KEY: randomBytes(32).toString('base64'),
+    ...makeOwnKeys(),
     PLUMBLINE_LOG_LEVEL: 'warn',
   };
   for (const vendor of VENDORS) env[baseUrlVariable(SYSTEM[vendor])] = vendors[vendor].url;

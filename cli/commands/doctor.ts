@@ -34,9 +34,9 @@ async function examine(tell: (finding: Finding) => void): Promise<Finding[]> {
     for (const one of found) tell(one);
     all.push(...found);
   };
-  const { findings, config, key } = await looksAtConfiguration();
+  const { findings, config, keys } = await looksAtConfiguration();
   take(findings);
-  const keyring: Keyring | null = key === null ? null : keyringFrom(key);
+  const keyring: Keyring | null = keys === null ? null : keyringFrom(keys);
   const db = config === null ? null : openedDatabase(config);
   try {
     take(await looksAtDatabase(db, keyring));

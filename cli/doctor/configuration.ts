@@ -1,6 +1,7 @@
 /** The configuration, its secrets, and the Node that runs it. */
-import { checkConfig, formatProblem, loadConfig, mainKey, readEnvironment } from '../../config/index.ts';
+import { checkConfig, formatProblem, codecKeys, loadConfig, mainKeys, readEnvironment } from '../../config/index.ts';
 import type { Config } from '../../config/index.ts';
+import type { NamedKey } from '../../domain/keys.ts';
 import type { Finding } from './finding.ts';
 
 const NODE_MAJOR = 24;
@@ -8,7 +9,7 @@ const NODE_MAJOR = 24;
 export async function looksAtConfiguration(): Promise<{
   findings: Finding[];
   config: Config | null;
-  key: Buffer | null;
+  keys: NamedKey[] | null;
 }> {
   const findings: Finding[] = [node()];
   const path = readEnvironment().configPath;
@@ -23,8 +24,26 @@ export async function looksAtConfiguration(): Promise<{
       advice: 'Correct it; `plumbline config check` tells more.',
     });
   const config = await loadConfig(path).catch(() => null);
-  const key = config === null ? null : await mainKey(config).catch(() => null);
-  return { findings, config, key };
+  if (config !== null) findings.push(...(await histories(config)));
+  const keys = config === null ? null : await mainKeys(config).catch(() => null);
+  return { findings, config, keys };
+}
+
+/** A missing key is said with the other secrets. */
+async function histories(config: Config): Promise<Finding[]> {
+  const keys = await codecKeys(config).catch(() => null);
+  const [first] = keys ?? [];
+  if (keys === null) return [];
+  return first === undefined
+    ? [
+        {
+          state: 'warn',
+          what: 'histories',
+          found: 'Temporal keeps them unsealed',
+          advice: 'Give keys.codec: docs/security.md, What Temporal keeps.',
+        },
+      ]
+    : [{ state: 'ok', what: 'histories', found: `sealed with the key ${first.id}` }];
 }
 
 function node(): Finding {

@@ -1,11 +1,11 @@
 /** The command line as people use it: child processes against a real database. */
 import { execFile } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { EXIT } from '../../cli/exit-codes.ts';
+import { makeOwnKeys } from '../../local/own-keys.ts';
 import { openDb, rows } from '../../store/db.ts';
 import type { Db } from '../../store/db.ts';
 import { sealAudit, verifyAudit } from '../../store/audit.ts';
@@ -26,7 +26,7 @@ beforeAll(async () => {
     PATH: process.env['PATH'] ?? '',
     HOME: folder,
     DATABASE_URL: database.url,
-    PLUMBLINE_KEY: randomBytes(32).toString('base64'),
+    ...makeOwnKeys(),
     PLUMBLINE_CONFIG: join(ROOT, 'plumbline.yaml'),
     PLUMBLINE_LOG_LEVEL: 'silent',
     // Nobody listens there: what needs Temporal says so in a sentence.

@@ -7,7 +7,7 @@ import {
   ConfigProblem,
   formatProblem,
   loadConfig,
-  mainKey,
+  mainKeys,
   readEnvironment,
   redacted,
   secretReader,
@@ -163,8 +163,8 @@ describe('a good file', () => {
     expect(await secretReader(config, 'mail-main', env)('apiKey')).toBe('from a file');
     await expect(secretReader(config, 'mail-main', env)('token')).rejects.toThrow("no secret 'token'");
 
-    await expect(mainKey(config, { PLUMBLINE_KEY: 'c2hvcnQ=' })).rejects.toThrow('not 32 bytes');
-    expect(await mainKey(config, { PLUMBLINE_KEY: KEY })).toEqual(Buffer.alloc(32, 7));
+    await expect(mainKeys(config, { PLUMBLINE_KEY: 'c2hvcnQ=' })).rejects.toThrow('not 32 bytes');
+    expect(await mainKeys(config, { PLUMBLINE_KEY: KEY })).toEqual([{ id: 'k1', secret: Buffer.alloc(32, 7) }]);
     expect(await checkConfig(await file(GOOD), { ...env, PLUMBLINE_KEY: KEY }, fakeConnectors)).toEqual([]);
     const missing = await mistakes(GOOD, { CRM_TOKEN: 'x' });
     expect(missing).toEqual([

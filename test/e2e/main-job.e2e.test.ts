@@ -3,6 +3,7 @@ import { Client as PgClient } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { rows } from '../../store/db.ts';
 import { verifyAudit, sealAudit } from '../../store/audit.ts';
+import { SEALED } from '../../temporal/codec.ts';
 import { decoded, fetchHistories, keepHistories } from '../rig/histories.ts';
 import { addPerson, allHeld, externalIds, held, othersHeld } from '../rig/people.ts';
 import { startChanges } from '../../temporal/starters.ts';
@@ -298,7 +299,9 @@ test('no person is in Temporal’s histories, ids or attributes, nor in any log'
   ];
   const seen: string[] = [];
   const histories = await fetchHistories(world);
-  for (const { workflowId, json } of histories) {
+  for (const { workflowId, stored, json } of histories) {
+    // What the worker itself wrote is sealed.
+    expect(stored, workflowId).toContain(btoa(SEALED));
     const text = `${workflowId} ${decoded(json)}`.toLowerCase();
     for (const word of people) if (text.includes(word.toLowerCase())) seen.push(`${word} in ${workflowId}`);
   }

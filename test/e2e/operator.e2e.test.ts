@@ -57,6 +57,7 @@ test('the doctor finds a sound installation sound, in lines without colour where
   for (const what of [
     'Node',
     'configuration',
+    'histories',
     'database',
     'clock',
     'schema',

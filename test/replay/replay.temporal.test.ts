@@ -6,12 +6,16 @@ import { DeterminismViolationError } from '@temporalio/workflow';
 import { Runtime, Worker } from '@temporalio/worker';
 import { beforeAll, expect, test } from 'vitest';
 import { bundlePath } from '../../temporal/bundle.ts';
+import { converterOf } from '../../temporal/client.ts';
+import { createCodec } from '../../temporal/codec.ts';
 import * as workflows from '../../workflows/index.ts';
 import { HISTORIES } from '../rig/histories.ts';
 
 const stored = readdirSync(HISTORIES, { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.json'))
   .toSorted();
+// What is kept is unsealed; failures are read as they are in real life.
+const dataConverter = converterOf(createCodec(async () => []));
 let codePath: string;
 
 beforeAll(async () => {
@@ -29,7 +33,7 @@ test('there is a stored history of every workflow', () => {
 
 test.each(stored)('%s', async (name) => {
   const history = historyFromJSON(JSON.parse(readFileSync(join(HISTORIES, name), 'utf8')));
-  await Worker.runReplayHistory({ workflowBundle: { codePath } }, history, 'replayed');
+  await Worker.runReplayHistory({ workflowBundle: { codePath }, dataConverter }, history, 'replayed');
 });
 
 test('a history that does not fit is refused, so that the replays above can fail', async () => {
@@ -41,6 +45,6 @@ test('a history that does not fit is refused, so that the replays above can fail
   if (scheduled?.activityTaskScheduledEventAttributes === undefined) throw new Error('no activity in the history');
   scheduled.activityTaskScheduledEventAttributes.activityType.name = 'somethingElse';
   await expect(
-    Worker.runReplayHistory({ workflowBundle: { codePath } }, historyFromJSON(other), 'replayed'),
+    Worker.runReplayHistory({ workflowBundle: { codePath }, dataConverter }, historyFromJSON(other), 'replayed'),
   ).rejects.toBeInstanceOf(DeterminismViolationError);
 });

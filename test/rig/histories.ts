@@ -3,6 +3,9 @@ import { execFile } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
+import type { PayloadCodec } from '@temporalio/common';
+import { JSONToPayload, payloadToJSON } from '@temporalio/common/lib/proto-utils.js';
+import type { JSONPayload } from '@temporalio/common/lib/proto-utils.js';
 import { findTemporal } from '../../local/temporal-binary.ts';
 import { serverCacheDir } from '../../local/throwaway.ts';
 import type { World } from './world.ts';
@@ -12,11 +15,14 @@ export const HISTORIES = resolve(import.meta.dirname, '..', 'histories');
 export interface KeptHistory {
   workflowId: string;
   type: string;
+  /** As it lies in Temporal. */
+  stored: string;
+  /** With every payload opened by the world's codec. */
   json: string;
 }
 
 /** All histories of the world's namespace, closed runs included, as the server's own command line shows them. */
-export async function fetchHistories(world: Pick<World, 'temporal' | 'env'>): Promise<KeptHistory[]> {
+export async function fetchHistories(world: Pick<World, 'temporal' | 'env' | 'codec'>): Promise<KeptHistory[]> {
   const path = await findTemporal({ cacheDir: serverCacheDir(), say: () => undefined });
   const place = [
     '--address',
@@ -31,9 +37,22 @@ export async function fetchHistories(world: Pick<World, 'temporal' | 'env'>): Pr
       ['workflow', 'show', '--workflow-id', workflowId, '--run-id', runId, '--output', 'json', ...place],
       { maxBuffer: 100_000_000 },
     );
-    found.push({ workflowId, type, json: stdout });
+    const json = JSON.stringify(await opened(JSON.parse(stdout), world.codec), null, 2);
+    found.push({ workflowId, type, stored: stdout, json });
   }
   return found;
+}
+
+/** A history in protobuf's JSON, with every payload opened. */
+async function opened(value: unknown, codec: PayloadCodec): Promise<unknown> {
+  if (Array.isArray(value)) return Promise.all(value.map(async (one) => opened(one, codec)));
+  if (typeof value !== 'object' || value === null) return value;
+  if ('metadata' in value && 'data' in value) {
+    const [payload] = await codec.decode([JSONToPayload(value as unknown as JSONPayload)]);
+    return payloadToJSON(payload!);
+  }
+  const entries = Object.entries(value).map(async ([name, inner]) => [name, await opened(inner, codec)] as const);
+  return Object.fromEntries(await Promise.all(entries));
 }
 
 /** The history's text with every payload decoded, so that nothing hides behind Base64. */

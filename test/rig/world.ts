@@ -4,19 +4,21 @@
  */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createWriteStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client, Connection } from '@temporalio/client';
+import { Connection } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
+import type { PayloadCodec } from '@temporalio/common';
 import { pino } from 'pino';
 import { parse } from 'yaml';
 import { buildApi } from '../../api/server.ts';
 import type { Api } from '../../api/deps.ts';
-import { baseUrlVariable, loadConfig } from '../../config/index.ts';
+import { baseUrlVariable, loadConfig, mainKeys } from '../../config/index.ts';
 import type { Config } from '../../config/index.ts';
+import { codecOf, makeOwnKeys } from '../../local/own-keys.ts';
 import { SANDBOX_CREDENTIALS, SYSTEM } from '../../local/vendor-programs.ts';
 import type { Vendor } from '../../local/vendor-programs.ts';
 import { startSandbox } from '../../sandboxes/kit/server.ts';
@@ -28,6 +30,7 @@ import type { Db } from '../../store/db.ts';
 import { keyringFrom } from '../../store/keyring.ts';
 import type { Keyring } from '../../store/keyring.ts';
 import { migrate } from '../../store/migrate.ts';
+import { clientOver } from '../../temporal/client.ts';
 import { createOperations } from '../../temporal/operations.ts';
 import { accountUrl } from './accounts.ts';
 import { createDatabase } from './database.ts';
@@ -67,6 +70,8 @@ export interface World {
   config: Config;
   databaseUrl: string;
   temporal: Client;
+  /** What the workers seal and open with. */
+  codec: PayloadCodec;
   api: Api;
   sandboxes: Record<Vendor, Sandbox>;
   env: Record<string, string>;
@@ -131,7 +136,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   const configFile = join(folder, 'plumbline.yaml');
   // JSON is YAML.
   writeFileSync(configFile, JSON.stringify(wanted));
-  const secret = randomBytes(32);
+  const keys = makeOwnKeys();
   const db = openDb({ url: databaseUrl, poolMax: 6, applicationName: 'plumbline-test' });
   if (options.schema === undefined) await migrate(db);
   else await options.schema(databaseUrl);
@@ -141,14 +146,15 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     TEMPORAL_ADDRESS: namespace.address,
     TEMPORAL_NAMESPACE: namespace.namespace,
     PLUMBLINE_CONFIG: configFile,
-    PLUMBLINE_KEY: secret.toString('base64'),
+    ...keys,
   };
   for (const vendor of Object.keys(SYSTEM) as Vendor[]) env[baseUrlVariable(SYSTEM[vendor])] = sandboxes[vendor].url;
 
   const config = await loadConfig(configFile, env);
-  const keyring = keyringFrom(secret);
+  const keyring = keyringFrom(await mainKeys(config, env));
+  const codec = codecOf(env);
   const connection = await Connection.connect({ address: namespace.address });
-  const temporal = new Client({ connection, namespace: namespace.namespace });
+  const temporal = clientOver(connection, namespace.namespace, codec);
   const apiDb = openDb({
     url: await accountUrl(db, databaseUrl, 'api'),
     poolMax: 6,
@@ -167,6 +173,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     config,
     databaseUrl,
     temporal,
+    codec,
     api,
     sandboxes,
     env,

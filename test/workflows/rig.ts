@@ -3,6 +3,8 @@ import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { Runtime, Worker } from '@temporalio/worker';
 import type { Activities } from '../../activities/index.ts';
 import { bundlePath } from '../../temporal/bundle.ts';
+import { converterOf } from '../../temporal/client.ts';
+import { createCodec } from '../../temporal/codec.ts';
 import { CORE_QUEUE, systemQueue } from '../../workflows/contracts/index.ts';
 import { createTimeSkipping } from '../rig/temporal.ts';
 
@@ -22,6 +24,7 @@ export async function createSkippingWorld(system = 'crm'): Promise<SkippingWorld
   });
   const env = await createTimeSkipping();
   const codePath = await bundlePath();
+  const dataConverter = converterOf(createCodec(async () => []));
   return {
     env,
     async during(activities, fn) {
@@ -30,11 +33,13 @@ export async function createSkippingWorld(system = 'crm'): Promise<SkippingWorld
         taskQueue: CORE_QUEUE,
         workflowBundle: { codePath },
         activities,
+        dataConverter,
       });
       const lane = await Worker.create({
         connection: env.nativeConnection,
         taskQueue: systemQueue(system),
         activities,
+        dataConverter,
       });
       const other = lane.run();
       try {
