@@ -16,7 +16,6 @@ import {
   statementsOf,
   systemConfig,
   systemRules,
-  variable,
 } from './config/index.ts';
 import type { Config, Environment } from './config/index.ts';
 import { createOutbound } from './connectors/kit/outbound.ts';
@@ -115,7 +114,7 @@ export async function openApp(role: string): Promise<App> {
       db,
       client: temporal.client,
       namespace: temporal.namespace,
-      uiUrl: variable('PLUMBLINE_TEMPORAL_UI') ?? null,
+      uiUrl: environment.temporalUi ?? null,
     });
     return {
       config,

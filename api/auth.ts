@@ -1,8 +1,10 @@
 /** Who asks, and whether they may: `Authorization: Bearer pk_…` against the stored hashes, then the route's role. */
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { keyFinder, roleCovers } from '../store/api-keys.ts';
-import type { ApiKey } from '../store/api-keys.ts';
+import type { ApiKey, Role } from '../store/api-keys.ts';
 import type { Writer } from '../store/db.ts';
+import { keyOfCookie } from './codec-door.ts';
+import type { CodecDoor } from './codec-door.ts';
 import type { Api, ApiDeps } from './deps.ts';
 import { Problem } from './errors.ts';
 import { RateLimits } from './rate-limits.ts';
@@ -16,20 +18,18 @@ declare module 'fastify' {
   }
 }
 
+/** The key of a text, counted and looked up. @throws Problem key_missing, key_unknown, key_expired, key_revoked, too_many_requests */
+export type Admit = (request: FastifyRequest, reply: FastifyReply, text: string | null) => Promise<ApiKey>;
+
 /** Refuses a route without a laid-down role at registration, and a request without the role when it comes. */
-export function addAuthentication(app: Api, deps: ApiDeps): void {
+export function addAuthentication(app: Api, deps: ApiDeps, door: CodecDoor): Admit {
   const keys = keyFinder(deps.db);
   const limits = new RateLimits(deps.config.api.limits);
   app.decorateRequest('apiKey', null);
   app.addHook('onRoute', (route) => {
     for (const method of [route.method].flat()) roleFor(method, route.url);
   });
-  app.addHook('onRequest', async (request, reply) => {
-    const { url } = request.routeOptions;
-    if (url === undefined) return;
-    const needed = roleFor(request.method, url);
-    if (needed === null) return;
-    const text = bearer(request.headers.authorization);
+  const admit: Admit = async (request, reply, text) => {
     // Before anything is looked up, but never for a key that was good: others may send from the same address.
     if (text === null || !keys.recognises(text)) limits.refuseFailing(request, reply);
     const verdict = text === null ? null : await keys.find(text);
@@ -38,12 +38,26 @@ export function addAuthentication(app: Api, deps: ApiDeps): void {
       if (verdict === null) throw new Problem('key_missing', 'Send the header Authorization: Bearer and a key.');
       throw new Problem(`key_${verdict.reason}`, 'Ask an administrator for a key.');
     }
-    request.apiKey = verdict.key;
     limits.countRequest(reply, verdict.key.id);
-    if (!roleCovers(verdict.key.role, needed)) {
-      throw new Problem('role_missing', `This asks for the role '${needed}'; the key has '${verdict.key.role}'.`);
-    }
+    return verdict.key;
+  };
+  app.addHook('onRequest', async (request, reply) => {
+    const { url } = request.routeOptions;
+    if (url === undefined) return;
+    const needed = roleFor(request.method, url);
+    if (needed === null) return;
+    const key = await admit(request, reply, keyOfCookie(request, door) ?? bearer(request.headers.authorization));
+    request.apiKey = key;
+    refuseRole(key, needed);
   });
+  return admit;
+}
+
+/** @throws Problem role_missing */
+export function refuseRole(key: ApiKey, needed: Role): void {
+  if (!roleCovers(key.role, needed)) {
+    throw new Problem('role_missing', `This asks for the role '${needed}'; the key has '${key.role}'.`);
+  }
 }
 
 function bearer(header: string | undefined): string | null {

@@ -8,6 +8,7 @@ import type { Keyring } from '../store/keyring.ts';
 import type { Traces } from '../telemetry/spans.ts';
 import type { Operations } from '../temporal/asked.ts';
 import type { Once } from './once.ts';
+import type { CodecDoor } from './codec-door.ts';
 import type { Reads } from './reads.ts';
 import type { Waiters } from './waiting.ts';
 
@@ -42,6 +43,8 @@ export interface ApiDeps {
   operations: Operations;
   /** A pino logger. */
   log: FastifyBaseLogger;
+  /** Seals and opens payloads for Temporal's UI; left out: nothing is sealed, and no browser is let in. */
+  codec?: CodecDoor;
   /** Told of each answer: method, the route's pattern, status, seconds. */
   onAnswered?: (method: string, route: string, status: number, seconds: number) => void;
   /** Where accepted changes are told of; left out where no traces are sent. */

@@ -25,6 +25,7 @@ export const PROBLEMS = {
   media_type_not_supported: { status: 415, title: 'The body is of another type than this door takes' },
   validation_failed: { status: 422, title: 'The request is not as described' },
   idempotency_key_reused: { status: 422, title: 'The idempotency key was used for another request' },
+  payload_not_opened: { status: 422, title: 'A payload of Temporal does not open with the keys that are here' },
   purpose_unknown: { status: 422, title: 'The configuration has no such purpose' },
   too_many_requests: { status: 429, title: 'More than the doors let in for now' },
   internal: { status: 500, title: 'Something went wrong here' },

@@ -33,10 +33,21 @@ export const ROUTE_ROLES = {
   'POST /v1/causes/:id/resolution': 'operator',
   'GET /v1/purposes/:purpose/recipients': 'operator',
   'GET /v1/audit': 'operator',
+  'POST /v1/codec/decode': 'operator',
+  'POST /v1/codec/encode': 'operator',
 } as const satisfies Record<string, Role>;
 
 /** Doors without a key: nothing in them tells of a person. */
-const OPEN_ROUTES: ReadonlySet<string> = new Set(['GET /', 'GET /health', 'GET /ready']);
+const OPEN_ROUTES: ReadonlySet<string> = new Set([
+  'GET /',
+  'GET /health',
+  'GET /ready',
+  // A browser asks before it sends a key; the page and the form at which a key is given.
+  'OPTIONS /v1/codec/decode',
+  'OPTIONS /v1/codec/encode',
+  'GET /v1/codec',
+  'POST /v1/codec/session',
+]);
 const OPEN_PREFIX = '/docs';
 
 /**

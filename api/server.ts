@@ -7,7 +7,9 @@ import type { FastifyBaseLogger } from 'fastify';
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import { createCodec } from '../temporal/codec.ts';
 import { addAuthentication } from './auth.ts';
+import { addCodecOrigin } from './codec-door.ts';
 import type { Api, ApiDeps } from './deps.ts';
 import { Problem } from './errors.ts';
 import { addJsonBodies } from './json-body.ts';
@@ -49,7 +51,9 @@ export function buildApi(deps: ApiDeps): Api {
   addHeaders(app);
   addRequestLog(app, deps.onAnswered);
   addTracing(app, deps.traces ?? null);
-  addAuthentication(app, deps);
+  const door = deps.codec ?? { codec: createCodec(async () => []), uiOrigin: null, secure: false };
+  addCodecOrigin(app, door);
+  const admit = addAuthentication(app, deps, door);
   app.addHook('preValidation', async (request) => {
     refuseUnsoundText('path', request.params);
     refuseUnsoundText('query', request.query);
@@ -72,7 +76,7 @@ export function buildApi(deps: ApiDeps): Api {
     if (closing) void reply.header('connection', 'close');
   });
   // After the documentation plugin, which sees only the routes that come later.
-  void app.register(async (doors) => addRoutes(doors as Api, deps, waiters));
+  void app.register(async (doors) => addRoutes(doors as Api, deps, waiters, door, admit));
   return app;
 }
 

@@ -12,6 +12,8 @@ export interface Environment {
   configPath: string;
   /** `PLUMBLINE_LOG_LEVEL`. */
   logLevel: LogLevel;
+  /** `PLUMBLINE_TEMPORAL_UI`: base URL of the Temporal Web UI, for links and for its calls of the codec endpoint. */
+  temporalUi: string | undefined;
   /** `PLUMBLINE_DATA_DIR`: the folder in which the one-machine rig keeps its data. */
   dataDir: string;
   /** `PLUMBLINE_PORT_<NAME>`: lower-case name (`api`, `postgres`, `temporal`, `temporal_ui`, `hubspot` …) → port. */
@@ -45,6 +47,8 @@ export function readEnvironment(env: Env = process.env): Environment {
   const mistakes: string[] = [];
   const level = set(env['PLUMBLINE_LOG_LEVEL']) ?? 'info';
   if (!isLogLevel(level)) mistakes.push(`PLUMBLINE_LOG_LEVEL must be one of ${LOG_LEVELS.join(', ')}.`);
+  const ui = set(env['PLUMBLINE_TEMPORAL_UI']);
+  if (ui !== undefined && !/^https?:\/\//.test(ui)) mistakes.push('PLUMBLINE_TEMPORAL_UI must be a web address.');
   const ports: Record<string, number> = {};
   for (const [name, value] of Object.entries(env)) {
     if (!name.startsWith(PORT_PREFIX) || set(value) === undefined) continue;
@@ -67,6 +71,7 @@ export function readEnvironment(env: Env = process.env): Environment {
     databaseUrl: set(env['DATABASE_URL']),
     configPath: set(env['PLUMBLINE_CONFIG']) ?? 'plumbline.yaml',
     logLevel: isLogLevel(level) ? level : 'info',
+    temporalUi: ui,
     dataDir: set(env['PLUMBLINE_DATA_DIR']) ?? '.plumbline',
     ports,
     collector,

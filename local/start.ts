@@ -296,6 +296,7 @@ function sayWhere(place: Place, say: Say): void {
   say('');
   say('Running. Ctrl-C stops everything in order.');
   if (place.temporalUi !== null) say(`  Temporal Web UI     ${place.temporalUi}/namespaces/plumbline/workflows`);
+  if (place.temporalUi !== null) say(`    to read histories ${place.apiUrl}/v1/codec   (docs/operations.md, 0)`);
   say(`  API documentation   ${place.apiUrl}/docs   (key: ${place.apiKeyFile})`);
   say(`  Metrics             ${place.metrics.worker}/metrics, ${place.metrics.api}/metrics`);
   say('  Command line        npm run -s plumbline -- status   (and --help)');

@@ -19,12 +19,14 @@ export function addRoles(program: Command): void {
       const [
         { openApp, openAppTraces },
         { buildApi },
+        { originOf },
         { answerMeter, createRegistry },
         { addStanding },
         { openTelemetry },
       ] = await Promise.all([
         import('../../app.ts'),
         import('../../api/server.ts'),
+        import('../../api/codec-door.ts'),
         import('../../telemetry/metrics.ts'),
         import('../../telemetry/standing.ts'),
         import('../../telemetry/open.ts'),
@@ -34,7 +36,12 @@ export function addRoles(program: Command): void {
       const { config, environment, db, keyring, operations, log } = app;
       const registry = createRegistry('api');
       const telemetry = await openTelemetry(app, registry, 'api', addStanding(registry, db));
-      const api = buildApi({ db, keyring, config, operations, log, onAnswered: answerMeter(registry), traces });
+      const codec = {
+        codec: app.codec,
+        uiOrigin: originOf(environment.temporalUi),
+        secure: config.api.publicUrl.startsWith('https:'),
+      };
+      const api = buildApi({ db, keyring, config, operations, log, codec, onAnswered: answerMeter(registry), traces });
       const port = environment.ports['api'] ?? config.api.port;
       print(`api ready ${await api.listen({ host: config.api.host, port })}`);
       await new Promise<void>((stop) => {

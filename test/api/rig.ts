@@ -6,6 +6,7 @@ import { expect } from 'vitest';
 import type { Api, ApiConfig } from '../../api/deps.ts';
 import type { Facts, Operations } from '../../temporal/asked.ts';
 import { buildApi } from '../../api/server.ts';
+import type { NamedKey } from '../../domain/keys.ts';
 import { createKey, ROLES } from '../../store/api-keys.ts';
 import type { Role } from '../../store/api-keys.ts';
 import { openDb } from '../../store/db.ts';
@@ -13,6 +14,7 @@ import type { Db } from '../../store/db.ts';
 import { keyringFrom } from '../../store/keyring.ts';
 import type { Keyring } from '../../store/keyring.ts';
 import { migrate } from '../../store/migrate.ts';
+import { createCodec } from '../../temporal/codec.ts';
 import { accountUrl } from '../rig/accounts.ts';
 import { createDatabase } from '../rig/database.ts';
 
@@ -109,6 +111,12 @@ export const CONFIG: ApiConfig = {
   },
 };
 
+export const UI_ORIGIN = 'https://temporal.example';
+export const CODEC_KEYS: readonly NamedKey[] = [
+  { id: 'c2', secret: Buffer.alloc(32, 2) },
+  { id: 'c1', secret: Buffer.alloc(32, 1) },
+];
+
 export async function apiRig(settings: Partial<ApiConfig['api']> = {}): Promise<ApiRig> {
   const database = await createDatabase(template);
   const db = openDb({ url: database.url, applicationName: 'api-test', poolMax: 10 });
@@ -130,12 +138,14 @@ export async function apiRig(settings: Partial<ApiConfig['api']> = {}): Promise<
     applicationName: 'api-test-doors',
     poolMax: 10,
   });
+  const codec = { codec: createCodec(async () => [...CODEC_KEYS]), uiOrigin: UI_ORIGIN, secure: true };
   const api = buildApi({
     db: doorsDb,
     keyring,
     config: { ...CONFIG, api: { ...CONFIG.api, ...settings } },
     operations,
     log,
+    codec,
   });
   await api.ready();
   const keys = Object.fromEntries(
