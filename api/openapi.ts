@@ -32,16 +32,17 @@ const IDEMPOTENCY_HEADER = {
     'refused. One key a request, as a text in quotes; it belongs to your API key and this door.',
   schema: { type: 'string', minLength: 1, maxLength: 257, examples: ['"8e03978e-40d5-43dd-bc93-6894a57f9324"'] },
 };
-/** Doors that read, though an address in their body makes them a POST. */
-const READING = new Set(['/v1/contacts/find']);
+/** Doors that change nothing, though what is in their body makes them a POST. */
+const READING = new Set(['/v1/contacts/find', '/v1/codec/decode', '/v1/codec/encode']);
 
 export const finishDocument: SwaggerTransformObject = (document) => {
   const whole = jsonSchemaTransformObject(document) as unknown as JsonObject;
   for (const [path, method, operation] of operationsOf(whole)) {
     describeResponses(operation);
     freeOptionalBody(operation);
-    if (method !== 'get') addParameter(operation, REASON_HEADER);
-    if (method !== 'get' && !READING.has(path)) addParameter(operation, IDEMPOTENCY_HEADER);
+    if (method === 'get' || READING.has(path)) continue;
+    addParameter(operation, REASON_HEADER);
+    addParameter(operation, IDEMPOTENCY_HEADER);
     if (method === 'patch') addParameter(operation, IF_MATCH_HEADER);
   }
   const components = asObject(whole['components']);
