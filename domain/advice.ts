@@ -5,6 +5,14 @@ const BY_CODE: Record<string, string> = {
     'The host is not one of this system, or its name leads inside a network: see baseUrl and privateAddresses of the system.',
   certificate_refused:
     'The vendor’s certificate does not stand: find out who answers there, and whether this machine’s clock is right.',
+  token_refused: 'The vendor refuses the token: make a new one there and put it where the configuration reads it.',
+  refresh_token_refused:
+    'The app was disconnected at the vendor or its refresh token ran out: connect it again and put the new refresh token where the configuration reads it.',
+  client_refused:
+    'The vendor does not know our client id or secret: compare them with the app’s page there, and put the right ones where the configuration reads them.',
+  grant_refused: 'The vendor no longer lets this custom connection in: authorise it there again.',
+  missing_scopes: 'The app lacks a scope: add it at the vendor and connect again.',
+  forbidden: 'The account may not do this: look at its rights, or its plan, at the vendor.',
   email_invalid: 'Correct the address in the record.',
   address_taken: 'Another record at the vendor has this address: merge them there, or correct the address, then retry.',
   no_such_property:
@@ -21,6 +29,7 @@ const BY_CODE: Record<string, string> = {
 };
 
 const BY_KIND: Record<string, string> = {
+  unauthorised: 'The vendor refuses our credentials: renew them.',
   rejected: 'Correct the data in the record; the change is tried at once.',
   refused: 'The vendor will not accept it. Nothing more is sent until something changes.',
   ambiguous: 'Find out at the vendor whose record it is, then retry the contact.',

@@ -1,8 +1,10 @@
 /** Every vendor: credentials, scopes and fields by the connector's own check, and the state of its lane. */
+import { adviceFor } from '../../domain/advice.ts';
 import type { Config } from '../../config/index.ts';
 import type { Db } from '../../store/db.ts';
 import type { Keyring } from '../../store/keyring.ts';
 import { getSystem } from '../../store/systems.ts';
+import type { SystemRow } from '../../store/systems.ts';
 import { withRuntime } from '../with-runtime.ts';
 import { look } from './finding.ts';
 import type { Finding } from './finding.ts';
@@ -25,7 +27,7 @@ export async function looksAtSystems(config: Config, db: Db | null, keyring: Key
         );
         return [
           ...problems.map((advice): Finding => ({ state: 'fail', what: name, found: 'the vendor refuses', advice })),
-          ...(problems.length === 0 ? [stateOf(name, lane?.state, lane?.stateCode ?? null)] : []),
+          ...(problems.length === 0 ? [stateOf(name, lane)] : []),
         ];
       }),
     ),
@@ -36,16 +38,17 @@ export async function looksAtSystems(config: Config, db: Db | null, keyring: Key
 function refused(error: unknown): string {
   const { outcome } = error as { outcome?: { kind: string; code?: string } };
   if (outcome?.kind === 'unauthorised')
-    return `It does not take our credentials or lacks a scope (${outcome.code}): renew the secret, then \`plumbline resume\`.`;
+    return `${outcome.code}: ${adviceFor(outcome.kind, outcome.code ?? null)} Then \`plumbline resume\`; no restart is needed.`;
   return outcome === undefined
     ? 'It cannot be asked now.'
     : `It answers ${outcome.kind} (${outcome.code ?? 'no code'}): try again, or see its status page.`;
 }
 
-function stateOf(what: string, state: string | undefined, code: string | null): Finding {
-  switch (state) {
-    case undefined:
-      return { state: 'warn', what, found: 'never worked on', advice: 'A worker takes it up when it starts.' };
+function stateOf(what: string, lane: SystemRow | undefined): Finding {
+  if (lane === undefined) {
+    return { state: 'warn', what, found: 'never worked on', advice: 'A worker takes it up when it starts.' };
+  }
+  switch (lane.state) {
     case 'open':
       return { state: 'ok', what, found: 'credentials, scopes and fields are right; its lane is open' };
     case 'scanning':
@@ -54,12 +57,17 @@ function stateOf(what: string, state: string | undefined, code: string | null): 
         what,
         found: 'credentials, scopes and fields are right; it is being read for the first time',
       };
-    default:
+    case 'paused':
+    case 'guarded': {
+      // A vendor's own answer may stand there; a code is one word.
+      const code = /^[a-z_]+$/.exec(lane.lastError ?? '')?.[0] ?? null;
+      const why = [lane.stateCode, code].filter((word) => word !== null);
       return {
         state: 'fail',
         what,
-        found: `its lane is ${state}${code === null ? '' : ` (${code})`}`,
+        found: `its lane is ${lane.state}${why.length === 0 ? '' : ` (${why.join(': ')})`}`,
         advice: `docs/runbooks/LaneNotOpen.md; then plumbline resume ${what}`,
       };
+    }
   }
 }

@@ -1,7 +1,9 @@
 /** One call of the SDK: token, gate, time limit, and what its answer means. */
 import { Client } from '@hubspot/api-client';
+import { ConnectorStop } from '../kit/connector.ts';
 import type { Gate } from '../kit/connector.ts';
-import { createOutbound } from '../kit/outbound.ts';
+import type { Outbound } from '../kit/outbound.ts';
+import type { Tokens } from '../kit/tokens.ts';
 import { faultOf } from './faults.ts';
 import type { Effect, Failure, Fault } from './faults.ts';
 import { limitReading } from './limits.ts';
@@ -30,26 +32,18 @@ export interface HubSpot {
   close(): void;
 }
 
-const OWN = 'https://api.hubapi.com';
-
-export function createHubSpot(setup: {
-  baseUrl: string | undefined;
-  token: () => Promise<string>;
-  timeoutMs: number;
-  concurrency: number;
-  privateAddresses: boolean;
+export function createHubSpot({
+  baseUrl: basePath,
+  tokens,
+  outbound,
+}: {
+  baseUrl: string;
+  tokens: Tokens;
+  outbound: Outbound;
 }): HubSpot {
-  const basePath = setup.baseUrl ?? OWN;
-  const outbound = createOutbound({
-    urls: [basePath],
-    privateAddresses: setup.privateAddresses,
-    maxSockets: setup.concurrency,
-    timeoutMs: setup.timeoutMs,
-  });
   let made: { token: string; client: Client } | null = null;
 
-  async function clientNow(): Promise<Client> {
-    const token = await setup.token();
+  function clientFor(token: string): Client {
     // No retries and no limiter: both would be process-wide, and the engine has its own.
     if (made?.token !== token) {
       made = { token, client: new Client({ accessToken: token, basePath, httpAgent: outbound.agent(basePath) }) };
@@ -64,7 +58,15 @@ export function createHubSpot(setup: {
     run: (client: Client) => Promise<{ status: number; headers: Headers; data: unknown }>,
     read: (data: unknown) => T | undefined,
   ): Promise<Called<T>> {
-    const client = await clientNow();
+    let token: string;
+    try {
+      token = await tokens.get(gate);
+    } catch (error) {
+      // Nothing was sent, so a write is no more unknown than a read.
+      if (error instanceof ConnectorStop) return { kind: 'outcome', outcome: error.outcome };
+      throw error;
+    }
+    const client = clientFor(token);
     const answer = await gate.call(name, async (signal): Promise<{ value: T; status: number } | Failure> => {
       let failure: Failure;
       try {
@@ -79,7 +81,11 @@ export function createHubSpot(setup: {
       }
       return failure;
     });
-    if ('value' in answer) return { kind: 'ok', ...answer };
+    if ('value' in answer) {
+      tokens.accepted();
+      return { kind: 'ok', ...answer };
+    }
+    if (answer.status === 401) return { kind: 'outcome', outcome: tokens.refused(token), failure: answer };
     return { ...faultOf(answer, effect), failure: answer };
   }
 

@@ -1,5 +1,6 @@
 /** HubSpot, through the official SDK. */
 import type { Capabilities, Connector, ConnectorSetup, Gate, Item, ItemResult } from '../kit/connector.ts';
+import { createOutbound } from '../kit/outbound.ts';
 import { check } from './check.ts';
 import { createHubSpot } from './client.ts';
 import { leaveAll } from './leave.ts';
@@ -8,10 +9,17 @@ import { collect, scan, verify } from './read.ts';
 import type { Session } from './records.ts';
 import { saveAll } from './save.ts';
 import { settingsSchema } from './settings.ts';
+import { signIn } from './sign-in.ts';
+
+const OWN = 'https://api.hubapi.com';
 
 export { limits, settingsSchema };
 
-export const secrets = ['token'] as const;
+export const secrets = ['token', 'clientId', 'clientSecret', 'refreshToken'] as const;
+
+export function neededSecrets(settings: Record<string, unknown>): readonly string[] {
+  return secrets.filter((name) => (name === 'token') === (settings['grant'] !== 'refresh_token'));
+}
 
 export const capabilities: Capabilities = {
   deliverBatch: BATCH,
@@ -26,14 +34,23 @@ export const capabilities: Capabilities = {
 
 export function create(setup: ConnectorSetup): Connector {
   const settings = settingsSchema.parse(setup.settings);
+  const baseUrl = setup.baseUrl ?? OWN;
+  const outbound = createOutbound({
+    urls: [baseUrl],
+    privateAddresses: setup.privateAddresses ?? false,
+    maxSockets: limits.concurrency,
+    timeoutMs: setup.callTimeoutMs,
+  });
+  const tokens = signIn({
+    grant: settings.grant,
+    account: `hubspot:${setup.system}`,
+    store: setup.tokens,
+    baseUrl,
+    secret: setup.secret,
+    outbound,
+  });
   const session: Session = {
-    hubspot: createHubSpot({
-      baseUrl: setup.baseUrl,
-      token: () => setup.secret('token'),
-      timeoutMs: setup.callTimeoutMs,
-      concurrency: limits.concurrency,
-      privateAddresses: setup.privateAddresses ?? false,
-    }),
+    hubspot: createHubSpot({ baseUrl, tokens, outbound }),
     mapped: {
       targets: setup.fields.map((f) => f.target),
       consentTargets: setup.consentTargets,

@@ -2,6 +2,8 @@
 import { z } from 'zod';
 
 export const settingsSchema = z.strictObject({
+  /** How we sign in: by the token of a private app, or by OAuth with a refresh token. */
+  grant: z.enum(['private_app', 'refresh_token']).default('private_app'),
   /** Our unique property at HubSpot; made by the first check. */
   reference: z
     .string()

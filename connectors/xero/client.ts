@@ -7,11 +7,11 @@ import type { Gate } from '../kit/connector.ts';
 import { ANSWER_BYTES_MAX } from '../kit/outbound.ts';
 import type { Outbound } from '../kit/outbound.ts';
 import { send } from '../kit/request.ts';
+import type { Tokens } from '../kit/tokens.ts';
 import { answerOf, faultOf } from './faults.ts';
 import type { Effect, Fault } from './faults.ts';
 import { limitReading, PAGE_SIZE } from './limits.ts';
 import type { Headers } from './limits.ts';
-import type { Tokens } from './tokens.ts';
 
 const ORDER = 'ContactID ASC';
 

@@ -12,7 +12,7 @@ import { save } from './save.ts';
 import { CreateKeys, RecentWrites, resultOf, stopOutcome } from './session.ts';
 import type { Session } from './session.ts';
 import { settingsSchema } from './settings.ts';
-import { createTokens } from './tokens.ts';
+import { signIn } from './sign-in.ts';
 
 const API = 'https://api.xero.com';
 const ISSUER = 'https://identity.xero.com';
@@ -49,7 +49,7 @@ export function create(setup: ConnectorSetup): Connector {
     maxSockets: limits.concurrency,
     timeoutMs: setup.callTimeoutMs + SDK_FIRST_MS,
   });
-  const tokens = createTokens({
+  const tokens = signIn({
     account: `xero:${tenantId === '' ? setup.system : tenantId}`,
     store: setup.tokens,
     issuer,

@@ -8,6 +8,7 @@ import * as batch from './batch.ts';
 import * as contacts from './contacts.ts';
 import { preferences } from './preferences.ts';
 import { propertyView } from './properties.ts';
+import { issueToken, TOKEN_PATHS } from './oauth.ts';
 import * as records from './records.ts';
 import { search } from './search.ts';
 import { State } from './state.ts';
@@ -19,7 +20,12 @@ export const defaultSettings = {
   searchLagMs: 2000,
   /** Private-app tokens that are accepted. */
   tokens: ['sandbox-hubspot-token'],
-  oauth: { clientId: 'sandbox-client', clientSecret: 'sandbox-secret', refreshTokens: ['sandbox-refresh'] },
+  /** Of the connected app; a refresh token that is taken out of the list was revoked. */
+  oauth: {
+    clientId: 'sandbox-hubspot-client',
+    clientSecret: 'sandbox-hubspot-secret',
+    refreshTokens: ['sandbox-hubspot-refresh'],
+  },
   /** Scopes that the token lacks, e.g. `crm.objects.contacts.write`. */
   missingScopes: [] as string[],
   /** Privately distributed app on Professional: developers.hubspot.com usage guidelines, 2026-11. */
@@ -40,7 +46,6 @@ export const defaultSettings = {
   multiStatus: ['create'],
 };
 
-const ACCESS_TOKEN_SECONDS = 1800;
 const CONTACTS = '/crm/v3/objects/contacts';
 const PROPERTIES = '/crm/v3/properties/contacts';
 
@@ -86,10 +91,16 @@ export function createVendor(host: Host): Vendor {
     isRead: ({ method, path }) => method === 'GET' || /\/(batch\/read|search)$/.test(path),
     snapshot: () => account.state.snapshot(),
     restore(saved) {
-      account.state = State.from(saved as ReturnType<State['snapshot']>, account.state.lastId);
+      // Whoever reads old contacts (fault `stale-reads`) still has the token of today.
+      const { accessTokens, lastId } = account.state;
+      account.state = State.from(saved as ReturnType<State['snapshot']>, lastId);
+      for (const [token, expiresMs] of accessTokens) account.state.accessTokens.set(token, expiresMs);
     },
     reset() {
+      // An empty account; whoever is connected stays so.
+      const { accessTokens } = account.state;
       account.state = new State();
+      account.state.accessTokens = accessTokens;
     },
     count: () => account.state.size,
     records: (offset, count) => account.state.slice(offset, count).map((contact) => records.full(account, contact)),
@@ -111,7 +122,7 @@ export function createVendor(host: Host): Vendor {
 
 function route(account: Account, request: VendorRequest): Answer {
   const { method, path } = request;
-  if (path === '/oauth/v1/token' && method === 'POST') return token(account, request);
+  if (TOKEN_PATHS.includes(path) && method === 'POST') return issueToken(account, request);
   const denied = deny(account, request);
   if (denied !== undefined) return denied;
   switch (`${method} ${path}`) {
@@ -196,32 +207,6 @@ function errorAnswer(kind: ErrorKind | 'unauthenticated', params: Record<string,
       return refused({ status: 401, category: 'INVALID_AUTHENTICATION', message });
     }
   }
-}
-
-/** Access tokens last 30 minutes; HubSpot's refresh tokens do not rotate. */
-function token(account: Account, request: VendorRequest): Answer {
-  const form = new URLSearchParams(request.body);
-  const { clientId, clientSecret, refreshTokens } = account.host.settings['oauth'] as typeof defaultSettings.oauth;
-  const refreshToken = form.get('refresh_token') ?? '';
-  const right =
-    form.get('grant_type') === 'refresh_token' &&
-    form.get('client_id') === clientId &&
-    form.get('client_secret') === clientSecret &&
-    refreshTokens.includes(refreshToken);
-  if (!right) {
-    return {
-      status: 400,
-      body: { status: 'BAD_REFRESH_TOKEN', message: 'missing or invalid refresh token', correlationId: randomUUID() },
-    };
-  }
-  const accessToken = `sandbox-access-${randomUUID()}`;
-  account.state.accessTokens.set(accessToken, account.nowMs + ACCESS_TOKEN_SECONDS * 1000);
-  return ok({
-    token_type: 'bearer',
-    refresh_token: refreshToken,
-    access_token: accessToken,
-    expires_in: ACCESS_TOKEN_SECONDS,
-  });
 }
 
 function createProperty(account: Account, request: VendorRequest): Answer {

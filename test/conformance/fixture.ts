@@ -10,6 +10,10 @@ import { loadVendor } from '../../sandboxes/main.ts';
 /** Facts of one vendor; the suite has no `if` by name. */
 export interface Facts {
   vendor: 'hubspot' | 'mailchimp' | 'xero';
+  /** How it signs in, where there are several ways. */
+  by?: string;
+  /** Path of the token endpoint, where access tokens end after 30 minutes. */
+  tokens?: string;
   settings: Record<string, unknown>;
   secrets: Record<string, string>;
   fields: { given: string; family: string; email: string | null };

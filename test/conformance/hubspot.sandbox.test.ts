@@ -1,6 +1,7 @@
+import type { Facts } from './fixture.ts';
 import { conformance } from './suite.ts';
 
-conformance({
+const facts: Facts = {
   vendor: 'hubspot',
   settings: {},
   secrets: { token: 'sandbox-hubspot-token' },
@@ -14,4 +15,17 @@ conformance({
   family: (record) => (record['properties'] as Record<string, string> | undefined)?.['lastname'],
   consent: (record) => (record['_subscriptions'] as Record<string, string> | undefined)?.['1001'],
   isGone: (record) => record === null,
+};
+
+conformance(facts);
+conformance({
+  ...facts,
+  by: 'OAuth',
+  tokens: '/oauth/2026-03/token',
+  settings: { grant: 'refresh_token' },
+  secrets: {
+    clientId: 'sandbox-hubspot-client',
+    clientSecret: 'sandbox-hubspot-secret',
+    refreshToken: 'sandbox-hubspot-refresh',
+  },
 });

@@ -1,7 +1,9 @@
+import type { Facts } from './fixture.ts';
 import { conformance } from './suite.ts';
 
-conformance({
+const facts: Facts = {
   vendor: 'xero',
+  tokens: '/connect/token',
   settings: { tenantId: '11111111-1111-4111-8111-111111111111' },
   secrets: {
     clientId: 'sandbox-xero-client',
@@ -18,4 +20,12 @@ conformance({
   family: (record) => record['LastName'] as string | undefined,
   consent: () => undefined,
   isGone: (record) => record === null || record['ContactStatus'] === 'ARCHIVED',
+};
+
+conformance(facts);
+conformance({
+  ...facts,
+  by: 'a custom connection',
+  settings: { grant: 'client_credentials' },
+  secrets: { clientId: 'sandbox-xero-client', clientSecret: 'sandbox-xero-secret' },
 });

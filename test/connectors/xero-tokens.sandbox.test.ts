@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createOutbound } from '../../connectors/kit/outbound.ts';
 import { ConnectorStop } from '../../connectors/kit/connector.ts';
-import { createTokens } from '../../connectors/xero/tokens.ts';
-import type { Tokens } from '../../connectors/xero/tokens.ts';
+import type { Tokens } from '../../connectors/kit/tokens.ts';
+import { signIn } from '../../connectors/xero/sign-in.ts';
 import * as xero from '../../sandboxes/xero/index.ts';
 import { MemoryTokens, openGate, startRig } from './xero-rig.ts';
 import type { Rig } from './xero-rig.ts';
@@ -25,7 +25,7 @@ beforeEach(async () => {
 /** A process of its own. */
 function tokens(refreshToken: string = xero.defaultSettings.refreshToken): Tokens {
   const secrets: Record<string, string> = { ...xero.defaultSettings, refreshToken } as never;
-  return createTokens({
+  return signIn({
     account: 'xero:test',
     store,
     issuer: rig.sandbox.url,

@@ -435,11 +435,11 @@ test('a token must be known, in time and have the scope', async () => {
     'refresh_token',
     undefined,
     undefined,
-    'sandbox-client',
-    'sandbox-secret',
-    'sandbox-refresh',
+    'sandbox-hubspot-client',
+    'sandbox-hubspot-secret',
+    'sandbox-hubspot-refresh',
   );
-  expect(issued).toMatchObject({ expiresIn: 1800, refreshToken: 'sandbox-refresh' });
+  expect(issued).toMatchObject({ expiresIn: 1800, refreshToken: 'sandbox-hubspot-refresh' });
   const app = new Client({ accessToken: issued.accessToken, basePath: sandbox.url });
   await app.crm.contacts.basicApi.getPage();
   sandbox.settings.clockOffsetMs = 1_801_000;
