@@ -25,6 +25,7 @@ import type { SystemRules } from './domain/want.ts';
 import { syncBudget } from './store/budgets.ts';
 import { openDb } from './store/db.ts';
 import type { Db } from './store/db.ts';
+import { noteKeyInUse } from './store/key-use.ts';
 import { keyProblem, keyringFrom } from './store/keyring.ts';
 import type { Keyring } from './store/keyring.ts';
 import { schemaProblem } from './store/migrate.ts';
@@ -106,6 +107,7 @@ export async function openApp(role: string): Promise<App> {
     const keyring = keyringFrom(await mainKeys(config));
     const problem = (await schemaProblem(db)) ?? (await keyProblem(db, keyring));
     if (problem !== null) throw new StartProblem(problem);
+    await noteKeyInUse(db, keyring);
     // Whoever judges a consent must know the wordings, whichever role comes first.
     await putStatements(db, statementsOf(config));
     const codec = await openCodec(config);

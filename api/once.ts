@@ -76,7 +76,7 @@ export class Once {
           return { receipt: seen.receipt };
         case 'new': {
           const made = await change(tx);
-          await keepReceipt(tx, keyed, made.receipt);
+          await keepReceipt(tx, keyed[0]!, made.receipt);
           return made;
         }
       }
@@ -101,20 +101,21 @@ export class Once {
         ),
       amend: async (receipt) => {
         const keyed = this.#keyed(request);
-        if (keyed !== null) await keepReceipt(this.#deps.db, keyed, receipt);
+        if (keyed !== null) await keepReceipt(this.#deps.db, keyed[0]!, receipt);
       },
     };
   }
 
-  #keyed(request: FastifyRequest): KeyedRequest | null {
+  /** The request under each key of the keyring, the one in use first. */
+  #keyed(request: FastifyRequest): KeyedRequest[] | null {
     const key = idempotencyKeyOf(request.headers['idempotency-key']);
     if (key === null || request.apiKey === null) return null;
     const { keyring } = this.#deps;
     const route = `${request.method} ${request.routeOptions.url ?? ''}`;
     const asked = { path: request.params, body: request.body ?? null, ifMatch: request.headers['if-match'] ?? null };
-    return {
-      name: keyring.hash('idempotency_key', `${request.apiKey.id}\n${route}\n${key}`),
-      request: keyring.hash('idempotent_request', canonicalJson(asked)),
-    };
+    const requests = keyring.hashes('idempotent_request', canonicalJson(asked));
+    return keyring
+      .hashes('idempotency_key', `${request.apiKey.id}\n${route}\n${key}`)
+      .map((name, at) => ({ name, request: requests[at]! }));
   }
 }

@@ -3,7 +3,8 @@ import { Command } from 'commander';
 import { EXIT } from './exit-codes.ts';
 
 const GROUPS: Record<string, () => Promise<(program: Command) => void>> = {
-  'worker api migrate sandbox config key': async () => (await import('./commands/roles.ts')).addRoles,
+  'worker api migrate sandbox config': async () => (await import('./commands/roles.ts')).addRoles,
+  'key keyring': async () => (await import('./commands/keys.ts')).addKeys,
   db: async () => (await import('./commands/db.ts')).addDb,
   status: async () => (await import('./commands/status.ts')).addStatus,
   contact: async () => (await import('./commands/contact.ts')).addContact,

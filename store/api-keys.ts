@@ -39,7 +39,7 @@ const KEY = /^pk_[A-Za-z0-9_-]{43}$/;
 
 /** Why a key could not be made. */
 export class KeyRefused extends Error {
-  readonly code: 'bad_name' | 'name_taken' | 'expired';
+  readonly code: 'bad_name' | 'name_taken' | 'expired' | 'not_valid';
   constructor(code: KeyRefused['code'], message: string) {
     super(message);
     this.name = 'KeyRefused';

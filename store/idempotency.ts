@@ -22,19 +22,28 @@ export type Seen<R> =
   | { kind: 'other' }
   | { kind: 'again'; receipt: R };
 
-/** Looks a key up, and holds it to the end of the transaction so that nobody else works under it. */
-export async function seenBefore<R>(tx: Tx, { name, request }: KeyedRequest, keepHours: number): Promise<Seen<R>> {
-  const lock = name.readBigInt64BE(0).toString();
-  const { held } = await oneRow<{ held: boolean }>(tx, 'select pg_try_advisory_xact_lock(?::bigint) as held', [lock]);
+/**
+ * Looks a key up, and holds it to the end of the transaction so that nobody else works under it.
+ * @param asked the request under each key of the keyring: a receipt of before a rotation counts
+ */
+export async function seenBefore<R>(tx: Tx, asked: readonly KeyedRequest[], keepHours: number): Promise<Seen<R>> {
+  const locks = asked.map(({ name }) => name.readBigInt64BE(0).toString());
+  const { held } = await oneRow<{ held: boolean }>(
+    tx,
+    'select bool_and(pg_try_advisory_xact_lock(lock)) as held from unnest(?::bigint[]) as lock',
+    [locks],
+  );
   if (!held) return { kind: 'busy' };
   // A statement of its own: what the last holder committed is seen only by a look that begins after it.
-  const found = await row<{ request: Buffer; receipt: R }>(
+  const found = await row<{ name: Buffer; request: Buffer; receipt: R }>(
     tx,
-    `select request, receipt from idempotency_keys where name = ? and at > clock_timestamp() - ? * interval '1 hour'`,
-    [name, keepHours],
+    `select name, request, receipt from idempotency_keys
+     where name = any (?::bytea[]) and at > clock_timestamp() - ? * interval '1 hour'`,
+    [asked.map(({ name }) => name), keepHours],
   );
   if (found === undefined) return { kind: 'new' };
-  return found.request.equals(request) ? { kind: 'again', receipt: found.receipt } : { kind: 'other' };
+  const same = asked.find(({ name }) => name.equals(found.name));
+  return same?.request.equals(found.request) === true ? { kind: 'again', receipt: found.receipt } : { kind: 'other' };
 }
 
 /** Keeps what a change came to, under the key that this transaction holds. */

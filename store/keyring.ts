@@ -125,6 +125,11 @@ function opened(key: Buffer, sealed: Buffer): string | null {
 
 const CHECK = 'key_check:';
 
+/** Name of a key's check value in the database. */
+export function checkName(id: string): string {
+  return `${CHECK}${id}`;
+}
+
 /** The check values that the database keeps, by key id. */
 export async function storedChecks(db: Db): Promise<Map<string, string>> {
   const found = await rows<{ id: string; value: string }>(
@@ -150,7 +155,7 @@ export async function keyProblem(db: Db, keyring: Keyring): Promise<string | nul
   if (before.size > 0 && !before.has(keyring.keyId))
     return `The key '${keyring.keyId}' is new to this database. Put it behind the others in keys.main, start every process anew, and only then put it first; nothing was started.`;
   await rows(db, 'insert into meta (key, value) select * from unnest(?::text[], ?::text[]) on conflict do nothing', [
-    keyring.checks.map(({ id }) => `${CHECK}${id}`),
+    keyring.checks.map(({ id }) => checkName(id)),
     keyring.checks.map(({ value }) => value),
   ]);
   const stored = await storedChecks(db);
