@@ -60,6 +60,8 @@ export interface WorldOptions {
   vendors?: readonly Vendor[];
   /** Leave other people's records out. */
   emptyVendors?: boolean;
+  /** False: nothing that Temporal keeps is sealed, as before all processes are of a release that can open it. */
+  sealed?: boolean;
   /** Makes the schema of that database in place of the present migrations: for an earlier release. */
   schema?: (databaseUrl: string) => Promise<void>;
 }
@@ -129,14 +131,20 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   if (options.emptyVendors !== true) await seedOthers(sandboxes);
 
   const shipped = parse(readFileSync(join(ROOT, 'plumbline.yaml'), 'utf8')) as Tree;
-  const wanted = merged(merged(merged(shipped, FAST), options.limits === true ? {} : NO_LIMITS), options.config ?? {});
+  const wanted = [
+    FAST,
+    options.limits === true ? {} : NO_LIMITS,
+    options.sealed === false ? { keys: { codec: undefined } } : {},
+    options.config ?? {},
+  ].reduce<Tree>(merged, shipped);
   const vendors = options.vendors ?? (Object.keys(SYSTEM) as Vendor[]);
   const systems = wanted['systems'] as Tree;
   for (const vendor of Object.keys(SYSTEM) as Vendor[]) if (!vendors.includes(vendor)) delete systems[SYSTEM[vendor]];
   const configFile = join(folder, 'plumbline.yaml');
   // JSON is YAML.
   writeFileSync(configFile, JSON.stringify(wanted));
-  const keys = makeOwnKeys();
+  const { PLUMBLINE_KEY, PLUMBLINE_CODEC_KEYS } = makeOwnKeys();
+  const keys = options.sealed === false ? { PLUMBLINE_KEY } : { PLUMBLINE_KEY, PLUMBLINE_CODEC_KEYS };
   const db = openDb({ url: databaseUrl, poolMax: 6, applicationName: 'plumbline-test' });
   if (options.schema === undefined) await migrate(db);
   else await options.schema(databaseUrl);
