@@ -149,7 +149,7 @@ function describe(value: unknown, path: Path): string {
   if (typeof value === 'object') return 'a map of keys';
   if (typeof value === 'string') {
     if (path.includes('credentials') || path[0] === 'keys') return `a text of ${value.length} characters`;
-    const shown = value.replace(/\/\/[^/@\s]*@/g, '//…@');
+    const shown = value.replaceAll(/:\/\/[^/\s]*@/g, '://…@');
     return `'${shown.length > 60 ? `${shown.slice(0, 60)}…` : shown}'`;
   }
   return `the ${typeof value} ${JSON.stringify(value)}`;

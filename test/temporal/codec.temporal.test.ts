@@ -9,6 +9,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { NamedKey } from '../../domain/keys.ts';
 import { bundlePath } from '../../temporal/bundle.ts';
 import { clientOver, converterOf } from '../../temporal/client.ts';
+import { sealedBy } from '../../temporal/codec-use.ts';
 import { createCodec } from '../../temporal/codec.ts';
 import { caseAttribute, CORE_QUEUE, decideUpdate, erasureId } from '../../workflows/contracts/index.ts';
 import type { ErasureInput } from '../../workflows/contracts/index.ts';
@@ -148,6 +149,33 @@ test('without the key it was sealed with, a client is told which key is missing,
   const [told] = await createCodec(async () => [C2]).decode([failure.encodedAttributes ?? {}]);
   const text = `${failure.message ?? ''} ${Buffer.from(told?.data ?? []).toString('utf8')}`;
   expect(text).toContain("sealed with the key 'c1', which is not known here (keys.codec has 'c2')");
+});
+
+test('it is counted which keys the histories and schedules of a namespace need', async () => {
+  await clientWith(C2).schedule.create({
+    scheduleId: 'counted',
+    spec: { intervals: [{ every: '1 day' }] },
+    action: { type: 'startWorkflow', workflowType: 'retention', taskQueue: CORE_QUEUE, args: [{ runId: CANARY }] },
+  });
+  const stranger = clientWith();
+  // The list of workflows follows within a second or so.
+  let counted = new Map<string, number>();
+  for (let tries = 0; tries < 50 && !(counted.has('c1') && counted.has('c2')); tries += 1) {
+    await new Promise((next) => setTimeout(next, 200));
+    counted = await sealedBy(stranger, place.namespace);
+  }
+  expect([...counted.keys()].toSorted()).toEqual(['c1', 'c2']);
+  await clientWith(C1).schedule.create({
+    scheduleId: 'another',
+    spec: { intervals: [{ every: '1 day' }] },
+    action: { type: 'startWorkflow', workflowType: 'retention', taskQueue: CORE_QUEUE, args: [{ runId: CANARY }] },
+  });
+  let more = counted;
+  for (let tries = 0; tries < 50 && more.get('c1') === counted.get('c1'); tries += 1) {
+    await new Promise((next) => setTimeout(next, 200));
+    more = await sealedBy(stranger, place.namespace);
+  }
+  expect(more.get('c1')).toBe((counted.get('c1') ?? 0) + 1);
 });
 
 async function describedMemo(client: Client, workflowId: string): Promise<unknown> {
