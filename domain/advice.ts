@@ -12,6 +12,9 @@ const BY_CODE: Record<string, string> = {
     'The vendor does not know our client id or secret: compare them with the app’s page there, and put the right ones where the configuration reads them.',
   grant_refused: 'The vendor no longer lets this custom connection in: authorise it there again.',
   missing_scopes: 'The app lacks a scope: add it at the vendor and connect again.',
+  scope_missing:
+    'The app lacks a scope (accounting.contacts, accounting.transactions.read): add it at the vendor and connect again.',
+  tenant_refused: 'The app is not connected to the configured organisation any more: connect it again.',
   forbidden: 'The account may not do this: look at its rights, or its plan, at the vendor.',
   email_invalid: 'Correct the address in the record.',
   address_taken: 'Another record at the vendor has this address: merge them there, or correct the address, then retry.',

@@ -107,9 +107,16 @@ export async function noteError(db: Db | Tx, name: string, error: string | null)
   await rows(db, 'update systems set last_error = ?, last_error_at = clock_timestamp() where name = ?', [error, name]);
 }
 
-/** Takes the last error away; writes nothing where there is none. */
+/**
+ * Takes the last error of a lane at work away; writes nothing where there is none. What stopped a lane stays: a drain that did much good before the
+ * vendor shut us out would else take the reason with it.
+ */
 export async function forgetError(db: Db, name: string): Promise<void> {
-  await rows(db, 'update systems set last_error = null where name = ? and last_error is not null', [name]);
+  await rows(
+    db,
+    "update systems set last_error = null where name = ? and last_error is not null and state in ('scanning', 'open')",
+    [name],
+  );
 }
 
 export interface Backlog {

@@ -23,7 +23,14 @@ export async function looksAtSystems(config: Config, db: Db | null, keyring: Key
       look(name, 'Its secret may be missing, or the database away.', async () => {
         const lane = await getSystem(db, name);
         const problems = await withRuntime({ config, db, keyring }, name, async ({ connector }, gate) =>
-          connector.check(gate).catch((error: unknown) => [refused(error)]),
+          connector
+            .check(gate)
+            // A token that the vendor took back before its time is renewed once.
+            .catch((error: unknown) => {
+              if (outcomeOf(error)?.code !== 'token_renewed') throw error;
+              return connector.check(gate);
+            })
+            .catch((error: unknown) => [refused(error)]),
         );
         return [
           ...problems.map((advice): Finding => ({ state: 'fail', what: name, found: 'the vendor refuses', advice })),
@@ -35,8 +42,12 @@ export async function looksAtSystems(config: Config, db: Db | null, keyring: Key
   return found.flat();
 }
 
+function outcomeOf(error: unknown): { kind: string; code?: string } | undefined {
+  return (error as { outcome?: { kind: string; code?: string } }).outcome;
+}
+
 function refused(error: unknown): string {
-  const { outcome } = error as { outcome?: { kind: string; code?: string } };
+  const outcome = outcomeOf(error);
   if (outcome?.kind === 'unauthorised')
     return `${outcome.code}: ${adviceFor(outcome.kind, outcome.code ?? null)} Then \`plumbline resume\`; no restart is needed.`;
   return outcome === undefined

@@ -233,8 +233,10 @@ export function createClient(setup: ClientSetup): Client {
           .catch(() => ({ status: 0, body: undefined })),
       );
       if (response.status === 200 && Array.isArray(response.body)) {
+        tokens.accepted();
         return response.body.map((each: { tenantId?: unknown }) => String(each.tenantId));
       }
+      if (response.status === 401) throw new ConnectorStop(tokens.refused(token));
       throw new ConnectorStop(outcomeOf(faultOf({ ...response, headers: {} }, 'read')));
     },
     close: () => outbound.close(),

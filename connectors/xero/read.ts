@@ -1,6 +1,5 @@
 /** Reading back, scanning, collecting. */
 import type { Contact } from 'xero-node';
-import { ConnectorStop } from '../kit/connector.ts';
 import type { Connector, Gate, Item, Observation, Page } from '../kit/connector.ts';
 import { byIds, recordsOf, whereAny, whoseIs } from './find.ts';
 import { IDS_BATCH } from './limits.ts';
@@ -119,7 +118,7 @@ export async function collect(
   return JSON.parse(JSON.stringify(held)) as Record<string, unknown>;
 }
 
-/** Problems as sentences for an operator. @throws ConnectorStop when Xero cannot be reached */
+/** Problems as sentences for an operator. @throws ConnectorStop when Xero cannot be reached, or does not let us in */
 export async function check(
   session: Session,
   targets: readonly string[],
@@ -129,27 +128,15 @@ export async function check(
   const problems = targets
     .filter((target) => !isTarget(target))
     .map((target) => `Xero has no contact field '${target}' that this connector knows. Take it out of the mapping.`);
-  try {
-    const { tenantId } = session.settings;
-    const tenants = await session.client.tenants(gate);
-    if (tenantId !== undefined && !tenants.includes(tenantId)) {
-      problems.push(
-        'The configured tenantId is not among the organisations connected to this Xero app. Connect it again.',
-      );
-      return problems;
-    }
-    await session.client.contactsWhere('ContactNumber=="plumbline-check"', gate);
-    await session.client.invoices(['00000000-0000-0000-0000-000000000000'], [], gate);
-  } catch (error) {
-    if (!(error instanceof ConnectorStop) || error.outcome.kind !== 'unauthorised') throw error;
-    problems.push(UNAUTHORISED[error.outcome.code] ?? 'Xero refuses the credentials.');
+  const { tenantId } = session.settings;
+  const tenants = await session.client.tenants(gate);
+  if (tenantId !== undefined && !tenants.includes(tenantId)) {
+    return [
+      ...problems,
+      'The configured tenantId is not among the organisations connected to this Xero app. Connect it again.',
+    ];
   }
+  await session.client.contactsWhere('ContactNumber=="plumbline-check"', gate);
+  await session.client.invoices(['00000000-0000-0000-0000-000000000000'], [], gate);
   return problems;
 }
-
-const UNAUTHORISED: Record<string, string> = {
-  client_refused: 'Xero does not know the client id and secret.',
-  refresh_token_refused: 'Xero takes none of the refresh tokens any more. Connect the organisation again.',
-  scope_missing: 'A scope is missing: accounting.contacts and accounting.transactions.read are needed.',
-  tenant_refused: 'Xero does not let this app use the configured organisation.',
-};

@@ -369,6 +369,15 @@ export function conformance(facts: Facts): void {
         expect(await familyOf(id)).toBe('Later');
       });
 
+      test('a check that meets an ended token is to be tried once more, and is not a matter of credentials', async () => {
+        await make();
+        bench.sandbox.settings.clockOffsetMs += 31 * 60_000;
+        await expect(bench.connector.check(bench.gate)).rejects.toMatchObject({
+          outcome: { kind: 'retry', code: 'token_renewed' },
+        });
+        expect(await bench.connector.check(bench.gate)).toEqual([]);
+      });
+
       test('a token endpoint that does not answer is a retry, never an unknown outcome', async () => {
         bench.sandbox.settings.clockOffsetMs += 31 * 60_000;
         const fired = await bench.fault('cut-after', { path: tokens });

@@ -343,14 +343,16 @@ test('a subject access request gets the contact and its invoices', async () => {
   expect(await rig.connector.collect(crypto.randomUUID(), rig.gate)).toBeNull();
 });
 
-test('check says what is wrong in sentences', async () => {
+test('check says what is wrong in sentences, and stops where Xero does not let us in', async () => {
   expect(await rig.connector.check(rig.gate)).toEqual([]);
   const elsewhere = rig.another({ tenantId: crypto.randomUUID() });
   expect((await elsewhere.check(rig.gate)).join()).toMatch(/tenantId/);
   rig.sandbox.settings['clientSecret'] = 'changed';
   rig.store.saved = null;
   const stranger = rig.another();
-  expect((await stranger.check(rig.gate)).join()).toMatch(/client id and secret/);
+  await expect(stranger.check(rig.gate)).rejects.toMatchObject({
+    outcome: { kind: 'unauthorised', code: 'client_refused' },
+  });
   elsewhere.close();
   stranger.close();
 });
