@@ -455,6 +455,32 @@ test('a token must be known, in time and have the scope', async () => {
   });
 });
 
+test('the token endpoint says what is wrong with whom, and a connected app outlives a reset', async () => {
+  const app = {
+    grant_type: 'refresh_token',
+    client_id: 'sandbox-hubspot-client',
+    client_secret: 'sandbox-hubspot-secret',
+    refresh_token: 'sandbox-hubspot-refresh',
+  };
+  const ask = async (change: Partial<typeof app> = {}): Promise<Record<string, unknown>> => {
+    const body = new URLSearchParams({ ...app, ...change });
+    const answer = await fetch(`${sandbox.url}/oauth/2026-03/token`, { method: 'POST', body });
+    return { http: answer.status, ...((await answer.json()) as Record<string, unknown>) };
+  };
+  const invalidClient = { http: 400, error: 'invalid_client' };
+  expect(await ask({ client_id: 'other' })).toMatchObject({ ...invalidClient, status: 'BAD_CLIENT_ID' });
+  expect(await ask({ client_secret: 'other' })).toMatchObject({ ...invalidClient, status: 'BAD_CLIENT_SECRET' });
+  expect(await ask({ grant_type: 'password' })).toMatchObject({ http: 400, error: 'unsupported_grant_type' });
+  const granted = await ask();
+  expect(granted).toMatchObject({ http: 200, expires_in: 1800, refresh_token: app.refresh_token });
+  // Revoked: what was given out before goes on to its end.
+  sandbox.settings['oauth'] = { ...initial.oauth, refreshTokens: [] };
+  expect(await ask()).toMatchObject({ http: 400, error: 'invalid_grant', status: 'BAD_REFRESH_TOKEN' });
+  await control('POST', '/reset');
+  const connected = new Client({ accessToken: String(granted['access_token']), basePath: sandbox.url });
+  await connected.crm.contacts.basicApi.getPage();
+});
+
 test.each(['create', 'update', 'upsert', 'read'] as const)(
   'a scripted partial failure of batch %s costs only its item',
   async (verb) => {
