@@ -3,7 +3,6 @@
  * administrator, `plumbline migrate` as the account of its group, and workers and APIs as processes that know URLs only.
  */
 import { execFile } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +15,7 @@ import { startThrowawayTemporal } from '../../local/throwaway.ts';
 import { SANDBOX_CREDENTIALS, startVendor, SYSTEM, VENDORS } from '../../local/vendor-programs.ts';
 import type { Vendor, VendorProcess } from '../../local/vendor-programs.ts';
 import { WORKER_FLAGS } from '../../local/worker-flags.ts';
+import { makeOwnKeys } from '../../local/own-keys.ts';
 import { createKey } from '../../store/api-keys.ts';
 import { openDb } from '../../store/db.ts';
 import { grantsFile } from '../../store/roles.ts';
@@ -81,7 +81,7 @@ export async function startOutside(limits: Record<Vendor, Limit>): Promise<Outsi
       TEMPORAL_ADDRESS: place.address,
       TEMPORAL_NAMESPACE: place.namespace,
       PLUMBLINE_CONFIG: writeConfiguration(folder, limits),
-      PLUMBLINE_KEY: randomBytes(32).toString('base64'),
+      ...makeOwnKeys(),
       PLUMBLINE_PORT_API: '0',
       ...Object.fromEntries(VENDORS.map((vendor) => [baseUrlVariable(SYSTEM[vendor]), vendors[vendor].url])),
     };
