@@ -1,6 +1,7 @@
 /** The worker's entry: lanes, cases and runs. Several may run; each system has one drain at a time, whichever worker it is in. */
 import { Runtime, Worker } from '@temporalio/worker';
 import type { NativeConnection } from '@temporalio/worker';
+import type { Registry } from 'prom-client';
 import { createActivities } from './activities/index.ts';
 import { activityDeps, buildSystem, buildSystems, openApp, openAppTraces, syncConfiguration } from './app.ts';
 import type { App } from './app.ts';
@@ -10,6 +11,9 @@ import { bundlePath } from './temporal/bundle.ts';
 import { connectWorker, converterOf } from './temporal/client.ts';
 import { createMeter, createRegistry } from './telemetry/metrics.ts';
 import { openTelemetry } from './telemetry/open.ts';
+import { createSdkMetrics } from './temporal/sdk-metrics.ts';
+import type { SdkMetrics } from './temporal/sdk-metrics.ts';
+import { sdkLogger } from './temporal/sdk-log.ts';
 import { startKeeper } from './temporal/keeper.ts';
 import { traceSteps } from './temporal/step-traces.ts';
 import { startWaker } from './temporal/waker.ts';
@@ -24,28 +28,42 @@ const HEARTBEAT_HELD_BACK = '1 second';
 
 /** Runs until a signal stops it (SIGINT, SIGTERM). `onReady` is called once it polls. */
 export async function runWorker(onReady: () => void): Promise<void> {
-  Runtime.install({
-    logger: { log() {}, trace() {}, debug() {}, info() {}, warn() {}, error() {} },
-    telemetryOptions: { logging: { filter: 'ERROR', forward: {} } },
-  });
   const app = await openApp('worker');
+  const registry = createRegistry('worker');
+  // Without a listener nobody asks for the figures.
+  const sdkMetrics = app.config.telemetry.port === null ? null : createSdkMetrics(registry);
+  Runtime.install({
+    logger: sdkLogger(app.log),
+    telemetryOptions: {
+      logging: { filter: { core: 'WARN', other: 'ERROR' }, forward: {} },
+      ...(sdkMetrics === null ? {} : { metrics: { buffer: sdkMetrics.buffer } }),
+    },
+  });
   const { connection, namespace } = await connectWorker();
   try {
-    await work(app, connection, namespace, onReady);
+    await work(app, { connection, namespace, registry, sdkMetrics }, onReady);
   } finally {
+    sdkMetrics?.close();
     await connection.close();
     await app.close();
   }
 }
 
-async function work(app: App, connection: NativeConnection, namespace: string, onReady: () => void): Promise<void> {
+interface Place {
+  connection: NativeConnection;
+  namespace: string;
+  registry: Registry;
+  sdkMetrics: SdkMetrics | null;
+}
+
+async function work(app: App, place: Place, onReady: () => void): Promise<void> {
   const { config, db, log } = app;
+  const { connection, namespace, registry, sdkMetrics } = place;
   const systems = await buildSystems(app);
   const changed = await syncConfiguration(app, systems);
   // The SDK's runtime hears the same signals and stops the workers; this tells the drains at once.
   const stopping = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopping.abort());
-  const registry = createRegistry('worker');
   const traces = await openAppTraces(app, 'worker');
   const deps = activityDeps(app, systems, stopping.signal, { meter: createMeter(registry), traces });
   for (const name of await applyChangedRules(deps, changed.rulesChanged)) {
@@ -110,7 +128,7 @@ async function work(app: App, connection: NativeConnection, namespace: string, o
     idempotencyHours: config.api.idempotencyHours,
     everyMs: 10_000,
   });
-  const telemetry = await openTelemetry(app, registry, 'worker');
+  const telemetry = await openTelemetry(app, registry, 'worker', async () => sdkMetrics?.take());
   log.info({ systems: [...systems.keys()] }, 'The worker is ready');
   onReady();
   try {

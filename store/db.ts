@@ -28,7 +28,11 @@ export interface DbOptions {
   /** Connections at most. */
   poolMax?: number;
   applicationName: string;
+  /** Longest time of a statement; none when left out. The server ends it, or we do where the server is not heard. */
+  statementMs?: number;
 }
+
+const UNHEARD_MS = 1_000;
 
 /** Opens a pool; no connection is made before the first query. */
 export function openDb(options: DbOptions): Db {
@@ -42,6 +46,9 @@ export function openDb(options: DbOptions): Db {
       // A mere day, or a cast of one, means the same whatever the server's own time zone is.
       options: '-c timezone=UTC',
       connectionTimeoutMillis: 10_000,
+      ...(options.statementMs === undefined
+        ? {}
+        : { statement_timeout: options.statementMs, query_timeout: options.statementMs + UNHEARD_MS }),
     } as Knex.PgConnectionConfig,
     searchPath: [SCHEMA, 'public'],
     pool: { min: 0, max: options.poolMax ?? 10, idleTimeoutMillis: 30_000 },

@@ -3,19 +3,20 @@
  * of a vendor. Names follow https://prometheus.io/docs/practices/naming/ (seconds, `_total` for counters).
  */
 import { collectDefaultMetrics, Counter, Histogram, Registry } from 'prom-client';
+import type { CallClass, CALL_RESULTS, DrainEnd, Limit, Priority, Role } from './labels.ts';
 
 /** What the engine tells of; activities know this and nothing of Prometheus. */
 export interface Meter {
   /** A call to a vendor has ended. `isFailed`: it threw, or no answer came. */
-  call(system: string, callClass: string, seconds: number, isFailed: boolean): void;
+  call(system: string, callClass: CallClass, seconds: number, isFailed: boolean): void;
   /** The vendor said that a limit was met (429, or 503 with a time to wait). */
-  limited(system: string, reason: string): void;
+  limited(system: string, reason: Limit): void;
   /** An attempt's outcome was recorded for so many contacts. */
   deliveries(system: string, outcome: string, count: number): void;
   /** A contact became due so long before it was read back. */
-  verified(system: string, priority: 'urgent' | 'live' | 'bulk', seconds: number): void;
+  verified(system: string, priority: Priority, seconds: number): void;
   /** A drain has ended, by itself or by a failure. */
-  drain(system: string, ended: string): void;
+  drain(system: string, ended: DrainEnd): void;
 }
 
 /** Buckets from the tens of milliseconds of a live edit to the hours of an import. */
@@ -23,7 +24,7 @@ const DUE_BUCKETS = [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 1_800, 7_200
 const CALL_BUCKETS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30];
 
 /** The registry of one process, with Node's own figures. */
-export function createRegistry(role: string): Registry {
+export function createRegistry(role: Role): Registry {
   const registry = new Registry();
   registry.setDefaultLabels({ role });
   collectDefaultMetrics({ register: registry, prefix: 'plumbline_' });
@@ -73,7 +74,8 @@ export function createMeter(registry: Registry): Meter {
   });
   return {
     call(system, callClass, seconds, isFailed) {
-      calls.inc({ system, class: callClass, result: isFailed ? 'failed' : 'answered' });
+      const result: (typeof CALL_RESULTS)[number] = isFailed ? 'failed' : 'answered';
+      calls.inc({ system, class: callClass, result });
       callSeconds.observe({ system }, seconds);
     },
     limited: (system, reason) => limited.inc({ system, reason }),

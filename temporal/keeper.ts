@@ -13,7 +13,7 @@ import { pruneReceipts } from '../store/idempotency.ts';
 import { addMissingPairs } from '../store/marks.ts';
 import { listSystems } from '../store/systems.ts';
 import type { LaneTiming } from '../workflows/contracts/index.ts';
-import { lookForStuck } from './stuck.ts';
+import { StuckFinder } from './stuck.ts';
 import { syncSchedules } from './schedules.ts';
 import type { ScheduleSettings } from './schedules.ts';
 import { startErasure, startLane, tellCause } from './starters.ts';
@@ -36,8 +36,7 @@ export interface Keeper {
 }
 
 const SEAL_EVERY_MS = 1_000;
-/** Found within five minutes, whatever a round takes. */
-const STUCK_EVERY_MS = 60_000;
+const STUCK_EVERY_MS = 30_000;
 const CAUSES_EVERY_MS = 3_000;
 /** Causes are few: systems times codes. */
 const CAUSES_AT_MOST = 1_000;
@@ -108,14 +107,15 @@ export function startKeeper(options: KeeperOptions): Keeper {
     await keepCauses(options, rounds % CAUSES_ALL === 0);
     rounds += 1;
   });
-  let stuck: ReadonlySet<string> = new Set();
+  const stuck = new StuckFinder(options.client);
   loop(STUCK_EVERY_MS, 'Looking for stuck workflows', async () => {
-    stuck = await lookForStuck(options, stuck);
+    await stuck.round(db, log);
   });
 
   return {
     async stop() {
       stopped = true;
+      stuck.close();
       for (const timer of timers) clearTimeout(timer);
       await Promise.all(running);
     },

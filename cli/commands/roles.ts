@@ -21,7 +21,7 @@ export function addRoles(program: Command): void {
         { buildApi },
         { originOf },
         { answerMeter, createRegistry },
-        { addStanding },
+        { addStanding, openStandingDb },
         { openTelemetry },
       ] = await Promise.all([
         import('../../app.ts'),
@@ -35,7 +35,8 @@ export function addRoles(program: Command): void {
       const traces = await openAppTraces(app, 'api');
       const { config, environment, db, keyring, operations, log } = app;
       const registry = createRegistry('api');
-      const telemetry = await openTelemetry(app, registry, 'api', addStanding(registry, db));
+      const figures = openStandingDb(app.databaseUrl);
+      const telemetry = await openTelemetry(app, registry, 'api', addStanding(registry, figures));
       const codec = {
         codec: app.codec,
         uiOrigin: originOf(environment.temporalUi),
@@ -50,6 +51,7 @@ export function addRoles(program: Command): void {
       await api.close();
       await traces?.close();
       await telemetry?.close();
+      await figures.destroy();
       await app.close();
     });
 
