@@ -10,12 +10,12 @@ import { People } from './people.ts';
 import { randomFrom } from './random.ts';
 import type { Random } from './random.ts';
 
-const LIGHT_IN_A_ROUND = 36;
+const LIGHT_IN_A_ROUND = 60;
 const HEAVY_IN_A_ROUND = 3;
 /** Changes before and after each violent fault. */
 const CHANGES = 5;
 /** Changes go on for so long at most, until every fault has fired. */
-const UNTIL_FIRED_MS = 6_000;
+const UNTIL_FIRED_MS = 9_000;
 /** The longest time by which a sandbox delays an effect, and a little. */
 const LATE_MS = 1_500;
 const QUIET_WITHIN_MS = 150_000;

@@ -33,6 +33,8 @@ export function tokenStore(
     load: (account) => read(db, keyring, account),
     exclusively: (account, fn) =>
       db.transaction(async (tx) => {
+        // Whoever holds it is at the vendor for seconds at most; a session that died in between is not waited for without end.
+        await tx.raw(`set local lock_timeout = '30s'`);
         await tx.raw('select pg_advisory_xact_lock(?, hashtext(?))', [TOKEN_LOCK_SPACE, account]);
         const tokens = await fn(await read(tx, keyring, account));
         await rows(

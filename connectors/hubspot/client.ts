@@ -60,7 +60,7 @@ export function createHubSpot({
   ): Promise<Called<T>> {
     let token: string;
     try {
-      token = await tokens.get(gate);
+      token = await tokens.get();
     } catch (error) {
       // Nothing was sent, so a write is no more unknown than a read.
       if (error instanceof ConnectorStop) return { kind: 'outcome', outcome: error.outcome };

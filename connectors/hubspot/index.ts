@@ -45,6 +45,7 @@ export function create(setup: ConnectorSetup): Connector {
     grant: settings.grant,
     account: `hubspot:${setup.system}`,
     store: setup.tokens,
+    timeoutMs: setup.callTimeoutMs,
     baseUrl,
     secret: setup.secret,
     outbound,

@@ -14,13 +14,14 @@ export interface SignIn {
   grant: 'private_app' | 'refresh_token';
   account: string;
   store: TokenStore;
+  timeoutMs: number;
   baseUrl: string;
   /** `token`, or `clientId`, `clientSecret`, `refreshToken`. */
   secret: (name: string) => Promise<string>;
   outbound: Outbound;
 }
 
-export function signIn({ grant, account, store, baseUrl, secret, outbound }: SignIn): Tokens {
+export function signIn({ grant, account, store, timeoutMs, baseUrl, secret, outbound }: SignIn): Tokens {
   if (grant === 'private_app') {
     return {
       get: () => secret('token'),
@@ -31,6 +32,7 @@ export function signIn({ grant, account, store, baseUrl, secret, outbound }: Sig
   return createTokens({
     account,
     store,
+    timeoutMs,
     async renewed(saved, signal) {
       const [client_id, client_secret, configured] = await Promise.all(
         ['clientId', 'clientSecret', 'refreshToken'].map(secret),

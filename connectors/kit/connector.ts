@@ -7,7 +7,8 @@
  *  1. `deliver` and `verify` give one result per item, in the same order, whatever the vendor answered.
  *  2. No exception leaves a connector because of a vendor's answer: each answer becomes an `Outcome` (see faults table of the
  *     vendor). Only a broken programme throws. The one exception is `ConnectorStop`, below, from scans.
- *  3. Every HTTP call goes through `gate.call`, which takes from the account's budget; no retry, no sleep, no limiter of its own.
+ *  3. Every HTTP call goes through `gate.call`, which takes from the account's budget; no retry, no sleep, no limiter of its own. Only
+ *     a token endpoint is asked without it (`tokens.ts`).
  *  4. A write whose answer never came (cut, time-out, truncated) is `unknown`, a read in that state is `retry`.
  *  5. An item with `lookFirst` had an attempt of unknown outcome: find the person (by id, our reference, exact address)
  *     before anything is created or written. Never create twice.

@@ -6,7 +6,7 @@
  */
 import type { Outcome } from '../../domain/outcome.ts';
 import { ConnectorStop } from './connector.ts';
-import type { Gate, SavedTokens, TokenStore } from './connector.ts';
+import type { SavedTokens, TokenStore } from './connector.ts';
 import type { Outbound } from './outbound.ts';
 import { send } from './request.ts';
 
@@ -15,7 +15,7 @@ const MARGIN_MS = 120_000;
 
 export interface Tokens {
   /** A token that is good for the next minutes. @throws ConnectorStop when none can be had. */
-  get(gate: Gate): Promise<string>;
+  get(): Promise<string>;
   /** The vendor refused this token: the next `get` fetches another. Gives what became of the call that carried it. */
   refused(token: string): Outcome;
   /** The vendor took a token. */
@@ -26,6 +26,8 @@ export interface TokenSetup {
   /** Key of the saved tokens. */
   account: string;
   store: TokenStore;
+  /** Longest time that the vendor has to answer. */
+  timeoutMs: number;
   /** Asks the vendor for new tokens, given the newest saved ones. @throws ConnectorStop */
   renewed: (saved: SavedTokens | null, signal: AbortSignal) => Promise<SavedTokens>;
 }
@@ -42,15 +44,18 @@ export function createTokens(setup: TokenSetup): Tokens {
     return fresh && saved.accessToken !== refusedToken ? saved.accessToken : undefined;
   };
 
-  async function renew(gate: Gate): Promise<string> {
+  /**
+   * Takes nothing of the account's budget, which counts the calls of its API and not those of its token endpoint: whoever waits for the token
+   * may hold a place there already, and a renewal that waited for a place would wait for them for ever.
+   */
+  async function renew(): Promise<string> {
     current = await setup.store.load(setup.account);
     const saved = usable(current);
     if (saved !== undefined) return saved;
-    // The slot before the lock, never the other way round: nobody waits for a slot while others wait for the lock.
-    current = await gate.call('identity.token', (signal) =>
-      setup.store.exclusively(setup.account, async (newest) =>
-        newest !== null && usable(newest) !== undefined ? newest : await setup.renewed(newest, signal),
-      ),
+    current = await setup.store.exclusively(setup.account, async (newest) =>
+      newest !== null && usable(newest) !== undefined
+        ? newest
+        : await setup.renewed(newest, AbortSignal.timeout(setup.timeoutMs)),
     );
     const token = current.accessToken;
     if (token === null) throw new ConnectorStop({ kind: 'unauthorised', code: 'no_token' });
@@ -58,10 +63,10 @@ export function createTokens(setup: TokenSetup): Tokens {
   }
 
   return {
-    get: (gate) => {
+    get: () => {
       const token = usable(current);
       if (token !== undefined) return Promise.resolve(token);
-      underWay ??= renew(gate).finally(() => {
+      underWay ??= renew().finally(() => {
         underWay = undefined;
       });
       return underWay;

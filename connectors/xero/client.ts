@@ -90,7 +90,7 @@ export function createClient(setup: ClientSetup): Client {
     run: (api: AccountingApi) => Promise<SdkAnswer<B>>,
     read: (body: B) => T | undefined,
   ): Promise<Called<T>> {
-    const token = await tokens.get(gate);
+    const token = await tokens.get();
     return gate.call(name, async (signal) => {
       let answer;
       let value: T | undefined;
@@ -222,7 +222,7 @@ export function createClient(setup: ClientSetup): Client {
         api.updateOrCreateContacts(tenantId, { contacts }, false),
       ),
     tenants: async (gate) => {
-      const token = await tokens.get(gate);
+      const token = await tokens.get();
       const response = await gate.call('identity.connections', (signal) =>
         send(outbound, `${setup.baseUrl}/connections`, {
           method: 'GET',

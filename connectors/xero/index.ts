@@ -52,6 +52,7 @@ export function create(setup: ConnectorSetup): Connector {
   const tokens = signIn({
     account: `xero:${tenantId === '' ? setup.system : tenantId}`,
     store: setup.tokens,
+    timeoutMs: setup.callTimeoutMs,
     issuer,
     grant: settings.grant,
     scope: settings.scope,

@@ -11,6 +11,7 @@ import type { Tokens } from '../kit/tokens.ts';
 export interface SignIn {
   account: string;
   store: TokenStore;
+  timeoutMs: number;
   issuer: string;
   grant: 'refresh_token' | 'client_credentials';
   scope: string;
@@ -19,7 +20,7 @@ export interface SignIn {
   outbound: Outbound;
 }
 
-export function signIn({ account, store, issuer, grant, scope, secret, outbound }: SignIn): Tokens {
+export function signIn({ account, store, timeoutMs, issuer, grant, scope, secret, outbound }: SignIn): Tokens {
   async function ask(form: Record<string, string>, signal: AbortSignal): ReturnType<typeof requestTokens> {
     const [id, word] = await Promise.all([secret('clientId'), secret('clientSecret')]);
     const authorization = `Basic ${Buffer.from(`${id}:${word}`).toString('base64')}`;
@@ -29,6 +30,7 @@ export function signIn({ account, store, issuer, grant, scope, secret, outbound 
   return createTokens({
     account,
     store,
+    timeoutMs,
     async renewed(saved, signal) {
       if (grant === 'client_credentials') {
         const granted = await ask({ grant_type: 'client_credentials', scope }, signal);

@@ -1,5 +1,6 @@
 /** Tokens of vendor accounts over PostgreSQL: several processes, one refresh; what is stored cannot be read without the key. */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { openGate as engineGate } from '../../activities/gate.ts';
 import { ConnectorStop } from '../../connectors/kit/connector.ts';
 import { createOutbound } from '../../connectors/kit/outbound.ts';
 import type { Tokens } from '../../connectors/kit/tokens.ts';
@@ -9,12 +10,13 @@ import { startSandbox } from '../../sandboxes/kit/server.ts';
 import type { Sandbox } from '../../sandboxes/kit/server.ts';
 import * as hubspot from '../../sandboxes/hubspot/index.ts';
 import * as xero from '../../sandboxes/xero/index.ts';
+import { syncBudget } from '../../store/budgets.ts';
 import { openDb, rows } from '../../store/db.ts';
 import type { Db } from '../../store/db.ts';
 import { keyringFrom } from '../../store/keyring.ts';
 import { migrate } from '../../store/migrate.ts';
 import { tokenStore } from '../../store/vendor-tokens.ts';
-import { openGate } from '../connectors/xero-rig.ts';
+import { createMeter, createRegistry } from '../../telemetry/metrics.ts';
 import { accountUrl } from '../rig/accounts.ts';
 import { createDatabase } from '../rig/database.ts';
 
@@ -68,6 +70,7 @@ function processOf(sandbox: Sandbox, vendor: 'hubspot' | 'xero', secrets: Record
   const shared = {
     account: `${vendor}:test`,
     store: tokenStore(db, keyring),
+    timeoutMs: 3_000,
     secret: (name: string) => Promise.resolve(given[name] ?? ''),
     outbound: createOutbound({ urls: [sandbox.url], maxSockets: 5, timeoutMs: 3_000 }),
   };
@@ -95,9 +98,7 @@ test.each([
     const sandbox = await sandboxOf(module);
     const processes = Array.from({ length: 4 }, () => processOf(sandbox, vendor));
     const all = async (): Promise<Set<string>> =>
-      new Set(
-        await Promise.all(processes.flatMap((one) => Array.from({ length: 5 }, async () => one.get(openGate())))),
-      );
+      new Set(await Promise.all(processes.flatMap((one) => Array.from({ length: 5 }, async () => one.get()))));
     const [first = ''] = await all();
     expect(first).not.toBe('');
     expect(await refreshes(sandbox)).toBe(1);
@@ -121,14 +122,14 @@ test('hubspot: the configured refresh token goes first, so that connecting the a
   const sandbox = await sandboxOf(hubspot);
   const secrets = { refreshToken: 'sandbox-hubspot-refresh' };
   const one = processOf(sandbox, 'hubspot', secrets);
-  const token = await one.get(openGate());
+  const token = await one.get();
   // The app is connected anew: the old refresh token and what came of it are void.
   (sandbox.settings['oauth'] as { refreshTokens: string[] }).refreshTokens = ['a-newer-one'];
   one.refused(token);
-  expect(await codeOf(one.get(openGate()))).toEqual({ kind: 'unauthorised', code: 'refresh_token_refused' });
+  expect(await codeOf(one.get())).toEqual({ kind: 'unauthorised', code: 'refresh_token_refused' });
   const other = processOf(sandbox, 'hubspot', { refreshToken: 'a-newer-one' });
   other.refused(token);
-  expect(await other.get(openGate())).toMatch(/^sandbox-hubspot-access-/);
+  expect(await other.get()).toMatch(/^sandbox-hubspot-access-/);
 });
 
 test.each([
@@ -138,10 +139,45 @@ test.each([
 ] as const)('a wrong %s at %s is said as such, and no secret is in what is thrown', async (name, vendor, module) => {
   const sandbox = await sandboxOf(module);
   const thrown = await processOf(sandbox, vendor, { [name]: 'wrong-quagga' })
-    .get(openGate())
+    .get()
     .catch((error: unknown) => error as Error);
   expect(thrown).toMatchObject({ outcome: { kind: 'unauthorised', code: 'client_refused' } });
   expect(JSON.stringify([String(thrown), (thrown as Error).stack, thrown])).not.toMatch(
     /quagga|sandbox-(?:hubspot|xero)-/,
   );
 });
+
+test('a renewal waits for no place of those who wait for it', async () => {
+  const sandbox = await sandboxOf(xero);
+  const tokens = processOf(sandbox, 'xero');
+  await syncBudget(owner, 'xero:places', { concurrency: 5 });
+  const meter = createMeter(createRegistry('worker'));
+  const gates = Array.from({ length: 4 }, () =>
+    engineGate({
+      db: owner,
+      account: 'xero:places',
+      system: 'xero',
+      meter,
+      callClass: 'bulk',
+      callTimeoutMs: 3_000,
+      concurrency: 5,
+      closing: new AbortController().signal,
+      longestWaitMs: 5_000,
+    }),
+  );
+  const ended = await tokens.get();
+  // Bulk has three places of the five. The first batch is between two calls, the others hold a place before their first.
+  for (const gate of gates.slice(0, 3)) await gate.prepay();
+  await gates[0]!.call('contacts.update', async () => Promise.resolve());
+  await gates[3]!.prepay();
+  tokens.refused(ended);
+  const got = await Promise.all(
+    gates.map(async (gate) => {
+      const token = await tokens.get();
+      await gate.call('contacts.get', async () => Promise.resolve());
+      return token;
+    }),
+  );
+  expect(new Set(got).size).toBe(1);
+  expect(got[0]).not.toBe(ended);
+}, 10_000);
