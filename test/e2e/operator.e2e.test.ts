@@ -77,7 +77,7 @@ test('a refused token is named at its system, with what to do, and nothing else'
   expect(code).toBe(1);
   expect(findings.get(SYSTEM.hubspot)).toMatchObject({
     state: 'fail',
-    advice: expect.stringContaining('credentials') as string,
+    advice: expect.stringMatching(/^token_refused: .*make a new one.*plumbline resume/) as string,
   });
   expect(findings.get(SYSTEM.mailchimp)?.state).toBe('ok');
   expect(JSON.stringify([...findings.values()])).not.toContain('wrong');
