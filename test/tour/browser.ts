@@ -12,6 +12,8 @@ const PATIENCE_MS = 30_000;
 const SETTLE_MS = 2_500;
 
 export interface Browser {
+  /** From now on pages run this script before their own, and every request carries these headers. */
+  prepare(script: string, headers: Record<string, string>): Promise<void>;
   /** Opens the address, waits until the page shows all of the texts, and gives a PNG of that size in pixels. */
   picture(url: string, texts: readonly string[], size: { width: number; height: number }): Promise<Buffer>;
   close(): Promise<void>;
@@ -36,7 +38,13 @@ export async function openBrowser(
     return list.find((target) => target.type === 'page');
   });
   const session = await connect(page.webSocketDebuggerUrl);
+  await session.send('Page.enable', {});
   return {
+    async prepare(source, headers) {
+      await session.send('Page.addScriptToEvaluateOnNewDocument', { source });
+      await session.send('Network.enable', {});
+      await session.send('Network.setExtraHTTPHeaders', { headers });
+    },
     async picture(url, texts, { width, height }) {
       await session.send('Emulation.setDeviceMetricsOverride', { width, height, deviceScaleFactor: 1, mobile: false });
       await session.send('Page.navigate', { url });

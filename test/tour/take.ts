@@ -6,7 +6,8 @@ import { execFile } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client, Connection } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
+import { openApp } from '../../app.ts';
 import { EXIT } from '../../cli/exit-codes.ts';
 import { adoptLocalEnvironment, variable } from '../../config/environment.ts';
 import { ROOT } from '../../local/program.ts';
@@ -103,13 +104,24 @@ async function follow(client: Client, take: Take): Promise<void> {
   }
 }
 
+/** Step 0 of the page: the Web UI's own settings of the codec endpoint (its local storage), and the key of the demonstration. */
+async function readHistories(browser: Browser): Promise<void> {
+  const key = readFileSync(join(ROOT, '.plumbline/demo-api.key'), 'utf8').trim();
+  const settings = {
+    endpoint: `http://127.0.0.1:${variable('PLUMBLINE_PORT_API')}/v1/codec`,
+    overrideRemoteCodecConfiguration: true,
+  };
+  const script = `for (const [k, v] of Object.entries(${JSON.stringify(settings)})) localStorage.setItem(k, JSON.stringify(v));`;
+  await browser.prepare(script, { authorization: `Bearer ${key}` });
+}
+
 adoptLocalEnvironment();
-const connection = await Connection.connect({ address: variable('TEMPORAL_ADDRESS') ?? '' });
+const app = await openApp('tour');
 const browser = await openBrowser();
 try {
-  const client = new Client({ connection, namespace: variable('TEMPORAL_NAMESPACE') ?? '' });
-  await follow(client, taker(browser, client));
+  await readHistories(browser);
+  await follow(app.temporal.client, taker(browser, app.temporal.client));
 } finally {
   await browser.close();
-  await connection.close();
+  await app.close();
 }
