@@ -110,7 +110,6 @@ async function run(
   const startedAt = performance.now();
   await betweenSteps();
   if (context.expectsCalls) await gate.prepay();
-  await context.trace?.look(due);
   let planned = await plan(context, due);
   if (!context.expectsCalls && planned.work.length > 0) {
     const waitedMs = await gate.prepay();
@@ -174,13 +173,20 @@ function tellWaits({ deps, runtime }: BatchContext, due: Due[], results: readonl
 }
 
 /** Loads and projects; splits into what needs a call and what is settled without one. */
-async function plan(context: BatchContext, due: Due[]): Promise<{ work: Work[]; settled: Recorded[] }> {
+async function plan(context: Running, due: Due[]): Promise<{ work: Work[]; settled: Recorded[] }> {
   const { deps, runtime } = context;
   const loaded = await loadForDelivery(
     deps.db,
     deps.keyring,
     runtime.name,
     due.map((d) => d.contactId),
+  );
+  await context.trace?.look(
+    loaded.map(({ contact, events }) => ({
+      contactId: contact.id,
+      version: contact.version,
+      lastEvent: Math.max(0, ...events.map((event) => event.id)),
+    })),
   );
   await addNorms(
     deps.db,

@@ -4,8 +4,7 @@
  */
 import { isSuccess } from '../domain/outcome.ts';
 import { carriedBy } from '../store/changes.ts';
-import type { Due } from '../store/claims.ts';
-import type { Carried } from '../store/changes.ts';
+import type { Carried, Held } from '../store/changes.ts';
 import type { Db } from '../store/db.ts';
 import type { Recorded } from '../store/record.ts';
 import { newContext, SpanKind } from './spans.ts';
@@ -41,12 +40,11 @@ export class BatchTrace {
     this.#options = options;
   }
 
-  /** Looks up what the batch carries; before the record is loaded, so that what is told of was really in it. */
-  async look(due: readonly Pick<Due, 'contactId'>[]): Promise<void> {
+  /** Looks up what the batch carries, of what was loaded for it and not of what came since. */
+  async look(held: readonly Held[]): Promise<void> {
     const { db, system } = this.#options;
-    const ids = due.map(({ contactId }) => contactId);
     // Whatever becomes of a trace, the work goes on.
-    this.#carried = await carriedBy(db, system, ids).catch(() => []);
+    this.#carried = await carriedBy(db, system, held).catch(() => []);
   }
 
   /** What the calls from now on are for. */
