@@ -2,9 +2,9 @@
 
 const ADDRESS = /[^\s"'<>(),;:]+@[^\s"'<>(),;:]+/gu;
 const QUOTED = /(["'`“‘«])(?:(?!["'`”’»]).){1,200}["'`”’»]/gu;
-/** A vendor or a proxy may repeat the header that it did not like. What follows such a word is a credential where a digit is in it. */
+/** A vendor or a proxy may repeat the header that it did not like. What follows such a word is a credential; after the weaker words, where a digit is in it. */
 const CREDENTIAL =
-  /\b(?:bearer|basic|api[-_ ]?key|(?:access|refresh)?[-_ ]?token|client[-_ ]?(?:id|secret)|secret|password)\b["'\s:=]*(?=[^\s"'<>,;]*\d)[^\s"'<>,;]{8,}/giu;
+  /\b(?:(?:bearer|basic)\s+(?!auth)[^\s"'<>,;]{8,}|(?:api[-_ ]?key|(?:access|refresh)?[-_ ]?token|client[-_ ]?(?:id|secret)|secret|password)\b["'\s:=]*(?=[^\s"'<>,;]*\d)[^\s"'<>,;]{8,})/giu;
 const PHONE = /\+?\d[\d\s().-]{6,}\d/gu;
 
 /** The message without addresses, quoted values, phone numbers and credentials, at most 200 characters. Property names given in `keep` stay. */

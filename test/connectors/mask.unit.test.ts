@@ -4,6 +4,7 @@ import { masked } from '../../connectors/kit/mask.ts';
 
 test.each([
   ['Bearer pat-eu1-0a1b2c3d is expired', '<credential> is expired'],
+  ['Bearer sandbox-hubspot-token is not taken', '<credential> is not taken'],
   ['Authorization: Basic YW55OjEyMzQ1Ng== refused', 'Authorization: <credential> refused'],
   ['The API key 0123456789abcdef-us1 is invalid', 'The <credential> is invalid'],
   ['access_token=ya29.a0Af refused; client_secret: s3cr3t-word', '<credential> refused; <credential>'],
