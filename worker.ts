@@ -44,7 +44,8 @@ export async function runWorker(onReady: () => void): Promise<void> {
     await work(app, { connection, namespace, registry, sdkMetrics }, onReady);
   } finally {
     sdkMetrics?.close();
-    await connection.close();
+    // Workers that were made and never ran hold it, and would have the last word over what stopped them.
+    await connection.close().catch(() => undefined);
     await app.close();
   }
 }

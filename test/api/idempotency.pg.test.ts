@@ -141,6 +141,11 @@ async function traces(): Promise<unknown> {
   return { audit: n, asked: asked.length };
 }
 
+/** Without what goes on by itself: how long something has waited. */
+function steady(answer: unknown): unknown {
+  return JSON.parse(JSON.stringify(answer ?? null, (key, value: unknown) => (key.endsWith('Seconds') ? null : value)));
+}
+
 /** Doors that take a body and change nothing. */
 const ONLY_READ = new Set(['/v1/contacts/find', '/v1/codec/decode', '/v1/codec/encode']);
 
@@ -173,7 +178,7 @@ describe.each(Object.keys(SAMPLES))('%s', (door) => {
     const before = await traces();
     const again = await sent(method, url, key, body);
     expect(again.headers).toMatchObject({ 'idempotent-replayed': 'true' });
-    expect([again.status, again.json]).toEqual([first.status, first.json]);
+    expect([again.status, steady(again.json)]).toEqual([first.status, steady(first.json)]);
     expect(again.headers['etag']).toBe(first.headers['etag']);
     expect(again.headers['location']).toBe(first.headers['location']);
     expect(await traces()).toEqual(before);
