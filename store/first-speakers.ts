@@ -64,5 +64,5 @@ function wordsOf(id: ContactId): [number, number] {
 function hashOf(text: string): number {
   let hash = 0x811c9dc5;
   for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
-  return (hash >>> 0) | 2;
+  return (hash | 2) >>> 0;
 }
