@@ -204,17 +204,24 @@ export interface AuditVerdict {
   problem: { kind: 'changed' | 'removed' | 'gap' | 'inserted'; seq: number | null; entryId: number | null } | null;
 }
 
-/** Recomputes the whole chain, page by page. */
-export async function verifyAudit(db: Db, onProgress?: (sealed: number) => void): Promise<AuditVerdict> {
+/**
+ * Recomputes the chain, page by page.
+ * @param after a verdict of before that was good and was kept: only what was sealed since is recomputed, from its head on
+ */
+export async function verifyAudit(
+  db: Db,
+  { onProgress, after }: { onProgress?: (sealed: number) => void; after?: Pick<AuditVerdict, 'sealed' | 'head'> } = {},
+): Promise<AuditVerdict> {
   const mark = await readMark(db);
-  const verdict: AuditVerdict = { ok: true, sealed: 0, unsealed: 0, head: null, problem: null };
+  const verdict: AuditVerdict = { ok: true, sealed: after?.sealed ?? 0, unsealed: 0, head: null, problem: null };
   const fail = (kind: 'changed' | 'removed' | 'gap' | 'inserted', seq: number | null, entryId: number | null): void => {
     if (verdict.problem !== null) return;
     verdict.ok = false;
     verdict.problem = { kind, seq, entryId };
   };
-  let hash: Buffer = START;
-  let seq = 0;
+  // The chain begins at 1 and has no gap, or it is not good.
+  let hash: Buffer = typeof after?.head === 'string' ? Buffer.from(after.head, 'hex') : START;
+  let seq = verdict.sealed;
   for (;;) {
     const page = await rows<{ seq: number; entryId: number; hash: Buffer; entry: string | null }>(
       db,
