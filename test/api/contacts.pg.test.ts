@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { rows } from '../../store/db.ts';
 import { addSystem, apiRig, expectProblem, settle } from './rig.ts';
 import type { Answer, ApiRig } from './rig.ts';
 
@@ -277,6 +278,9 @@ describe('wait=verified', () => {
   });
 
   async function settleLater(id: string, system: string, afterMs: number): Promise<void> {
+    // Not before the change is in, however slow the machine is.
+    const isDue = 'select 1 from deliveries where contact_id = ? and system = ? and wanted > settled';
+    await expect.poll(async () => (await rows(rig.db, isDue, [id, system])).length, { timeout: 15_000 }).toBe(1);
     await new Promise((resolve) => setTimeout(resolve, afterMs));
     await settle(rig.db, id, system);
   }
