@@ -19,12 +19,20 @@ import { People } from './people.ts';
 import { randomFrom } from './random.ts';
 import type { Random } from './random.ts';
 
-const LIGHT_IN_A_ROUND = 200;
-const HEAVY_IN_A_ROUND = 5;
+interface Density {
+  light: number;
+  heavy: number;
+  /** Changes go on for so long at most, until every fault has fired. */
+  untilFiredMs: number;
+}
+
+/** Of a round: what is drawn in it at once. */
+const SPARSE: Density = { light: 36, heavy: 3, untilFiredMs: 6_000 };
+/** Of a round of a long campaign, so that a night has thousands; not all of them fire, and those do not count. */
+const DENSE: Density = { light: 200, heavy: 5, untilFiredMs: 18_000 };
+const LONG = 1_000;
 /** Changes before and after each violent fault. */
 const CHANGES = 5;
-/** Changes go on for so long at most, until every fault has fired. */
-const UNTIL_FIRED_MS = 18_000;
 /** The longest time by which a sandbox delays an effect, and a little. */
 const LATE_MS = 1_500;
 const QUIET_WITHIN_MS = 150_000;
@@ -79,7 +87,7 @@ export async function campaign({ count, seed, say }: Options): Promise<Outcome> 
     if (first.length > 0) throw new Error(`before any fault: ${first.join('; ')}`);
     while (outcome.fired < count && outcome.broken === null) {
       outcome.rounds += 1;
-      await round(installation, people, random, outcome);
+      await round(installation, people, random, outcome, count > LONG ? DENSE : SPARSE);
       say(`round ${outcome.rounds}: ${outcome.fired} of ${count} faults fired, ${people.accepted} changes accepted`);
     }
     const log = outcome.broken === null ? await wholeLog(installation) : [];
@@ -112,14 +120,20 @@ class Bag {
 const light = new Bag(KINDS.filter((k) => !k.heavy));
 const heavy = new Bag(KINDS.filter((k) => k.heavy));
 
-async function round(installation: Installation, people: People, random: Random, outcome: Outcome): Promise<void> {
+async function round(
+  installation: Installation,
+  people: People,
+  random: Random,
+  outcome: Outcome,
+  density: Density,
+): Promise<void> {
   const armed: { kind: Kind; fault: Armed }[] = [];
-  for (let n = 0; n < LIGHT_IN_A_ROUND; n += 1) {
+  for (let n = 0; n < density.light; n += 1) {
     const kind = light.draw(random);
     armed.push({ kind, fault: await kind.arm(installation, random) });
   }
   // The violent ones one after the other, each amid changes.
-  for (let n = 0; n < HEAVY_IN_A_ROUND; n += 1) {
+  for (let n = 0; n < density.heavy; n += 1) {
     const kind = heavy.draw(random);
     for (let c = 0; c < CHANGES; c += 1) await people.change();
     const fault = await kind.arm(installation, random);
@@ -127,7 +141,7 @@ async function round(installation: Installation, people: People, random: Random,
     for (let c = 0; c < CHANGES; c += 1) await people.change();
     await fault.lift();
   }
-  const until = performance.now() + UNTIL_FIRED_MS;
+  const until = performance.now() + density.untilFiredMs;
   while (performance.now() < until && !(await allFired(armed))) {
     await people.change();
     await openPaused(installation).catch(() => undefined);

@@ -96,7 +96,8 @@ test('the journal says what was asked, what was answered and whether it had an e
 });
 
 test("the vendor's own limits refuse and are counted; switched off they do not", async () => {
-  const sandbox = await start({ settings: { latencyMs: 50 } });
+  // Long enough that a slow machine has all of them under way at once.
+  const sandbox = await start({ settings: { latencyMs: 1_000 } });
   const four = async (): Promise<number[]> =>
     (await Promise.all([1, 2, 3, 4].map(() => read(sandbox)))).map(({ status }) => status).sort((a, b) => a - b);
   expect(await four()).toEqual([200, 200, 429, 429]);
