@@ -47,7 +47,7 @@ async function run(bench: Bench): Promise<Figures> {
   const { db, vendors } = installation;
   await addHeldCustomers(installation, count, (line) => bench.say(line));
   await installation.startWorker({ limits: false });
-  const idle = await liveP99(db, () => false);
+  const idle = await liveP99(db, 'Alone', () => false);
 
   bench.say('the first night: everything is compared in full');
   const first = await night(installation, VENDORS);
@@ -62,7 +62,7 @@ async function run(bench: Bench): Promise<Figures> {
   const planted = await plant(installation);
   const startedAt = Date.now();
   let isOver = false;
-  const live = liveP99(db, () => !isOver);
+  const live = liveP99(db, 'Meanwhile', () => !isOver);
   const repaired = await night(installation, VENDORS);
   isOver = true;
   const liveP99Ms = await live;
@@ -207,14 +207,14 @@ async function countTreated({ db, vendors }: Installation, planted: readonly Pla
 }
 
 /** Ten changes a second while `goesOn`, a hundred at least. @returns the 99th percentile until read back in all three, in ms */
-async function liveP99(db: Db, goesOn: () => boolean): Promise<number> {
+async function liveP99(db: Db, name: string, goesOn: () => boolean): Promise<number> {
   const people = await rows<{ id: string }>(db, 'select id from contacts order by seq desc limit 5000');
   const committed = new Map<string, number>();
   const started = performance.now();
   for (let n = 0; n < people.length && (n < BASELINE_CHANGES || goesOn()); n += 1) {
     await sleep(Math.max(0, started + n * LIVE_EVERY_MS - performance.now()));
     const { id } = people[n]!;
-    await rows(db, 'update contacts set family_name = ? where id = ?', [`Live${n}`, id]);
+    await rows(db, 'update contacts set family_name = ? where id = ?', [`${name}${n}`, id]);
     if (n >= WARM_UP) committed.set(id, performance.timeOrigin + performance.now());
   }
   await sleep(2_000);
