@@ -5,7 +5,6 @@
 import type { Observation } from '../connectors/kit/connector.ts';
 import { hasDifferences } from '../domain/compare.ts';
 import type { ContactId } from '../domain/contact.ts';
-import { knownStatements } from '../store/consents.ts';
 import { reopenTicket } from '../store/erasure.ts';
 import type { Keyring } from '../store/keyring.ts';
 import { loadForDelivery } from '../store/load.ts';
@@ -150,7 +149,7 @@ function isKnownProblem(loaded: LoadedOne, differs: ReturnType<typeof compareRea
 }
 
 async function emptiedButPresent(
-  { deps, runtime, input }: Scanning,
+  { deps, runtime, input, statements }: Scanning,
   observation: Observation,
   owner: ContactId,
   loaded: LoadedOne | undefined,
@@ -160,7 +159,6 @@ async function emptiedButPresent(
     if (ledger.wanted > ledger.settled) return null;
     // Lawfully kept, with its own date for another look: not found anew each night.
     if (ledger.dataOutcome === 'retained') return null;
-    const statements = await knownStatements(deps.db);
     const planned = planOne(loaded, runtime.rules, deps.purposes, statements);
     const ids = idsFor(planned, runtime.name, runtime.rules);
     const identity = itemFor(planned, runtime.name, 'ids' in ids ? ids.ids : []).identity;

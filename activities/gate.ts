@@ -3,8 +3,9 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Gate, LimitReading } from '../connectors/kit/connector.ts';
 import { GateClosed } from '../connectors/kit/connector.ts';
+import { CALL_CLASSES } from '../domain/call-class.ts';
+import type { CallClass } from '../domain/call-class.ts';
 import { endCalls, observeLimits, refundCall, takeCall } from '../store/budgets.ts';
-import type { CallClass } from '../store/budgets.ts';
 import type { Db } from '../store/db.ts';
 import type { Meter } from '../telemetry/metrics.ts';
 import { standingBack } from './precedence.ts';
@@ -37,7 +38,6 @@ const NEVER = new AbortController().signal;
 
 /** Places of an account that calls of each class leave to more urgent ones. */
 const LEFT_FREE: Record<CallClass, number> = { urgent: 0, live: 1, bulk: 2, scan: 2 };
-const CLASSES = ['urgent', 'live', 'bulk', 'scan'] as const;
 
 /**
  * Places for calls of one account within this process, so that whoever waits for a connection waits here and does not ask the
@@ -67,7 +67,7 @@ class Places {
   free(): void {
     this.#taken -= 1;
     // All heads are woken: who may not take the place yet waits again.
-    for (const callClass of CLASSES) this.#waiting[callClass].shift()?.();
+    for (const callClass of CALL_CLASSES) this.#waiting[callClass].shift()?.();
   }
 }
 

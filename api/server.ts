@@ -7,7 +7,7 @@ import type { FastifyBaseLogger } from 'fastify';
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { createCodec } from '../temporal/codec.ts';
+import { NO_CODEC } from '../temporal/codec.ts';
 import { addAuthentication } from './auth.ts';
 import { addCodecOrigin } from './codec-door.ts';
 import type { Api, ApiDeps } from './deps.ts';
@@ -51,7 +51,7 @@ export function buildApi(deps: ApiDeps): Api {
   addHeaders(app);
   addRequestLog(app, deps.onAnswered);
   addTracing(app, deps.traces ?? null);
-  const door = deps.codec ?? { codec: createCodec(async () => []), uiOrigin: null, secure: false };
+  const door = deps.codec ?? { codec: NO_CODEC, uiOrigin: null, secure: false };
   addCodecOrigin(app, door);
   const admit = addAuthentication(app, deps, door);
   app.addHook('preValidation', async (request) => {

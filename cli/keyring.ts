@@ -8,7 +8,7 @@ import type { KeyUse } from '../store/key-use.ts';
 import { keyringFrom } from '../store/keyring.ts';
 import type { Keyring } from '../store/keyring.ts';
 import { connectClient } from '../temporal/client.ts';
-import { createCodec } from '../temporal/codec.ts';
+import { NO_CODEC } from '../temporal/codec.ts';
 import { sealedBy } from '../temporal/codec-use.ts';
 import { print, printJson, table } from './ui/text.ts';
 
@@ -67,7 +67,7 @@ async function codecList(config: Config, histories: boolean): Promise<Listed['co
 }
 
 async function countPayloads(): Promise<Map<string, number>> {
-  const place = await connectClient(createCodec(async () => []));
+  const place = await connectClient(NO_CODEC);
   try {
     return await sealedBy(place.client, place.namespace);
   } finally {

@@ -184,10 +184,14 @@ export async function retryProblems(installation: Installation): Promise<number>
 /** What was found good of the audit log. */
 const verified = new WeakMap<Installation, AuditVerdict>();
 
+async function sealedVerdict(db: Installation['db'], after?: AuditVerdict): Promise<AuditVerdict> {
+  while ((await sealAudit(db)) > 0);
+  return verifyAudit(db, after === undefined ? {} : { after });
+}
+
 /** The whole audit log, at the end of a campaign. @returns sentences, empty when it verifies */
 export async function wholeLog({ db }: Installation): Promise<string[]> {
-  while ((await sealAudit(db)) > 0);
-  const { problem } = await verifyAudit(db);
+  const { problem } = await sealedVerdict(db);
   return problem === null ? [] : [`I5 the audit log as a whole does not verify: ${problem.kind}`];
 }
 
@@ -202,9 +206,8 @@ async function ledgerOf(installation: Installation): Promise<string[]> {
        select 1 from audit a where a.contact_id = d.contact_id and a.system = d.system and a.kind = 'delivery.verified')`,
   );
   if ((silent[0]?.n ?? 0) > 0) found.push(`I5 ${silent[0]?.n} deliveries count as read back without an audit entry`);
-  while ((await sealAudit(db)) > 0);
   // From the last quiet point on: the log of a night has millions of entries. Its end is looked at whole.
-  const verdict = await verifyAudit(db, { after: verified.get(installation) ?? { sealed: 0, head: null } });
+  const verdict = await sealedVerdict(db, verified.get(installation));
   verified.set(installation, verdict);
   if (verdict.problem !== null) found.push(`I5 the audit log does not verify: ${verdict.problem.kind}`);
   const versions = await rows<{ n: number }>(

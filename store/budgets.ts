@@ -1,8 +1,7 @@
 /** The budget of a vendor account: rate, day and concurrency, across processes. If it cannot be read, no call is made. */
+import type { CallClass } from '../domain/call-class.ts';
 import { oneRow, rows } from './db.ts';
 import type { Db } from './db.ts';
-
-export type CallClass = 'urgent' | 'live' | 'bulk' | 'scan';
 
 export interface AccountLimits {
   calls?: number;

@@ -4,21 +4,13 @@
  * A keyed hash of an address is personal data still, but useless without the key (HMAC-SHA-256, RFC 2104); sub-keys by HKDF
  * (RFC 5869); sealing by AES-256-GCM (NIST SP 800-38D).
  */
-import {
-  createCipheriv,
-  createDecipheriv,
-  createHmac,
-  createSecretKey,
-  hash,
-  hkdfSync,
-  randomBytes,
-  timingSafeEqual,
-} from 'node:crypto';
+import { createHmac, createSecretKey, hash, hkdfSync, timingSafeEqual } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { FIRST_KEY_ID, KEY_BYTES } from '../domain/keys.ts';
 import type { NamedKey } from '../domain/keys.ts';
 import { rows } from './db.ts';
 import type { Db } from './db.ts';
+import { openBox, sealBox } from './sealed-box.ts';
 
 export interface Keyring {
   /** Id of the key in use; the others only recognise and open what was made with them. */
@@ -39,8 +31,6 @@ export interface Keyring {
   readonly checks: readonly { id: string; value: string }[];
 }
 
-const NONCE_BYTES = 12;
-const TAG_BYTES = 16;
 const DIGEST_BYTES = 16;
 
 /** @param secrets 32 bytes each, from the environment or a file, the one in use first; one alone is `k1` */
@@ -54,10 +44,7 @@ export function keyringFrom(secrets: Buffer | readonly NamedKey[]): Keyring {
     digest: (use, text) => inUse.digest(use, text),
     hashes: (use, text) => keys.map((key) => key.hash(use, text)),
     seal(use, value) {
-      const nonce = randomBytes(NONCE_BYTES);
-      const cipher = createCipheriv('aes-256-gcm', inUse.sealing(use), nonce);
-      const body = Buffer.concat([cipher.update(JSON.stringify(value), 'utf8'), cipher.final()]);
-      return Buffer.concat([nonce, cipher.getAuthTag(), body]);
+      return sealBox(inUse.sealing(use), Buffer.from(JSON.stringify(value), 'utf8'));
     },
     open<T>(use: string, sealed: Buffer): T {
       for (const key of keys) {
@@ -112,12 +99,7 @@ function oneKey({ id, secret }: NamedKey): OneKey {
 /** Null where the key does not fit. */
 function opened(key: Buffer, sealed: Buffer): string | null {
   try {
-    const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(0, NONCE_BYTES), {
-      authTagLength: TAG_BYTES,
-    });
-    decipher.setAuthTag(sealed.subarray(NONCE_BYTES, NONCE_BYTES + TAG_BYTES));
-    const body = Buffer.concat([decipher.update(sealed.subarray(NONCE_BYTES + TAG_BYTES)), decipher.final()]);
-    return body.toString('utf8');
+    return openBox(key, sealed).toString('utf8');
   } catch {
     return null;
   }

@@ -2,12 +2,13 @@
  * The words that labels may hold. What counts takes its types from here, and rules and dashboard are tested against it: a rule that selects
  * a word which nobody tells would be silent for ever.
  */
+import { CALL_CLASSES } from '../domain/call-class.ts';
+
 export const ROLES = ['worker', 'api'] as const;
 export const PRIORITIES = ['urgent', 'live', 'bulk'] as const;
 /** How a backlog is told: all of it, and what is urgent of it. */
 export const BACKLOGS = ['any', 'urgent'] as const;
 export const LANE_STATES = ['scanning', 'open', 'paused', 'guarded'] as const;
-export const CALL_CLASSES = ['urgent', 'live', 'bulk', 'scan'] as const;
 export const CALL_RESULTS = ['answered', 'failed'] as const;
 export const LIMITS = ['rate', 'day', 'concurrency', 'unnamed'] as const;
 export const DRAIN_ENDS = ['idle', 'bound', 'paused', 'guarded', 'scanning', 'shutdown', 'failed'] as const;
@@ -35,7 +36,6 @@ export const POLLER_TYPES = ['workflow_task', 'sticky_workflow_task', 'activity_
 export type Role = (typeof ROLES)[number];
 export type Priority = (typeof PRIORITIES)[number];
 export type Backlogs = (typeof BACKLOGS)[number];
-export type CallClass = (typeof CALL_CLASSES)[number];
 export type Limit = (typeof LIMITS)[number];
 export type DrainEnd = (typeof DRAIN_ENDS)[number];
 export type LaneState = (typeof LANE_STATES)[number];

@@ -3,7 +3,8 @@
  * of a vendor. Names follow https://prometheus.io/docs/practices/naming/ (seconds, `_total` for counters).
  */
 import { collectDefaultMetrics, Counter, Histogram, Registry } from 'prom-client';
-import type { CallClass, CALL_RESULTS, DrainEnd, Limit, Priority, Role } from './labels.ts';
+import type { CallClass } from '../domain/call-class.ts';
+import type { CALL_RESULTS, DrainEnd, Limit, Priority, Role } from './labels.ts';
 
 /** What the engine tells of; activities know this and nothing of Prometheus. */
 export interface Meter {

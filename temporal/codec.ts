@@ -1,23 +1,20 @@
 /**
- * Seals what Temporal keeps: arguments, results, signals, updates, heart-beats, memos, summaries, failures. AES-256-GCM (NIST SP 800-38D)
- * with a random 96-bit nonce; the sealed payload names its key, so that several are known at a time: the first seals, all open.
+ * Seals what Temporal keeps: arguments, results, signals, updates, heart-beats, memos, summaries, failures. The
+ * sealed payload names its key, so that several are known at a time: the first seals, all open.
  *
  * Not sealed, because Temporal itself must read it: workflow and activity ids and types, search attributes, task queues, times.
  */
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import type { Payload, PayloadCodec } from '@temporalio/common';
 import { decode, encode } from '@temporalio/common/lib/encoding.js';
 import proto from '@temporalio/proto';
 import type { NamedKey } from '../domain/keys.ts';
+import { openBox, sealBox } from '../store/sealed-box.ts';
 
 const { Payload: PayloadProto } = proto.temporal.api.common.v1;
 
 /** As in Temporal's samples, so that tools know what they see. */
 export const SEALED = 'binary/encrypted';
 export const KEY_ID_FIELD = 'encryption-key-id';
-const CIPHER = 'aes-256-gcm';
-const NONCE_BYTES = 12;
-const TAG_BYTES = 16;
 /** How long keys that were read are taken for current. */
 const HELD_MS = 5_000;
 /** A payload with an unknown key makes us look for new keys, but not more often than this. */
@@ -80,24 +77,19 @@ export function createCodec(read: () => Promise<NamedKey[]>, nowMs: () => number
   };
 }
 
+/** Seals nothing and opens nothing: for whoever reads what is not sealed, and where there are no keys. */
+export const NO_CODEC: PayloadCodec = createCodec(async () => []);
+
 function sealed(payload: Payload, key: NamedKey): Payload {
-  const nonce = randomBytes(NONCE_BYTES);
-  const cipher = createCipheriv(CIPHER, key.secret, nonce).setAAD(Buffer.from(key.id));
-  const body = Buffer.concat([cipher.update(PayloadProto.encode(payload).finish()), cipher.final()]);
   return {
     metadata: { encoding: encode(SEALED), [KEY_ID_FIELD]: encode(key.id) },
-    data: Buffer.concat([nonce, cipher.getAuthTag(), body]),
+    data: sealBox(key.secret, PayloadProto.encode(payload).finish(), Buffer.from(key.id)),
   };
 }
 
 function unsealed(payload: Payload, key: NamedKey): Payload {
-  const data = payload.data ?? new Uint8Array();
   try {
-    const decipher = createDecipheriv(CIPHER, key.secret, data.subarray(0, NONCE_BYTES), { authTagLength: TAG_BYTES });
-    decipher.setAAD(Buffer.from(key.id)).setAuthTag(data.subarray(NONCE_BYTES, NONCE_BYTES + TAG_BYTES));
-    return PayloadProto.decode(
-      Buffer.concat([decipher.update(data.subarray(NONCE_BYTES + TAG_BYTES)), decipher.final()]),
-    );
+    return PayloadProto.decode(openBox(key.secret, payload.data ?? new Uint8Array(), Buffer.from(key.id)));
   } catch {
     throw new CodecProblem(
       'not_authentic',

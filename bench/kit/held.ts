@@ -75,7 +75,7 @@ async function patternOf({ db, vendors }: Installation, number: number): Promise
   return { id, number, records: Object.fromEntries(records) as Record<Vendor, string> };
 }
 
-/** The texts by which `addCustomers` makes one person another, longest first. */
+/** The texts by which `addCustomers` makes one person another. */
 function marksOf(n: number, id: string): string[] {
   const phone = String(n % 10_000).padStart(4, '0');
   return [

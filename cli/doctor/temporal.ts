@@ -1,6 +1,6 @@
 /** Temporal: reachable, the namespace there, our search attributes registered, a worker that polls. */
 import { connectClient } from '../../temporal/client.ts';
-import { createCodec } from '../../temporal/codec.ts';
+import { NO_CODEC } from '../../temporal/codec.ts';
 import { CORE_QUEUE, caseAttribute, stateAttribute, systemAttribute } from '../../workflows/contracts/index.ts';
 import { look } from './finding.ts';
 import type { Finding } from './finding.ts';
@@ -12,7 +12,7 @@ const WORKFLOW_QUEUE = 1;
 export async function looksAtTemporal(): Promise<Finding[]> {
   return look('Temporal', 'Is it running, and is TEMPORAL_ADDRESS right?', async () => {
     // Nothing that is sealed is read here.
-    const place = await connectClient(createCodec(async () => []));
+    const place = await connectClient(NO_CODEC);
     const { client, namespace } = place;
     try {
       const { serverVersion } = await client.workflowService.getSystemInfo({});

@@ -27,8 +27,6 @@
 import type { ConsentWant, Want } from '../../domain/want.ts';
 import type { Outcome } from '../../domain/outcome.ts';
 
-export type CallClass = 'urgent' | 'live' | 'bulk' | 'scan';
-
 /** What the vendor's headers said of its limits; absent where it did not say. */
 export interface LimitReading {
   /** Calls left in the vendor's short window, and its length. */

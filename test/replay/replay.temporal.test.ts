@@ -7,7 +7,7 @@ import { Runtime, Worker } from '@temporalio/worker';
 import { beforeAll, expect, test } from 'vitest';
 import { bundlePath } from '../../temporal/bundle.ts';
 import { converterOf } from '../../temporal/client.ts';
-import { createCodec } from '../../temporal/codec.ts';
+import { NO_CODEC } from '../../temporal/codec.ts';
 import * as workflows from '../../workflows/index.ts';
 import { HISTORIES } from '../rig/histories.ts';
 
@@ -15,7 +15,7 @@ const stored = readdirSync(HISTORIES, { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.json'))
   .toSorted();
 // What is kept is unsealed; failures are read as they are in real life.
-const dataConverter = converterOf(createCodec(async () => []));
+const dataConverter = converterOf(NO_CODEC);
 let codePath: string;
 
 beforeAll(async () => {

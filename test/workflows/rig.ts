@@ -4,7 +4,7 @@ import { Runtime, Worker } from '@temporalio/worker';
 import type { Activities } from '../../activities/index.ts';
 import { bundlePath } from '../../temporal/bundle.ts';
 import { converterOf } from '../../temporal/client.ts';
-import { createCodec } from '../../temporal/codec.ts';
+import { NO_CODEC } from '../../temporal/codec.ts';
 import { CORE_QUEUE, systemQueue } from '../../workflows/contracts/index.ts';
 import { createTimeSkipping } from '../rig/temporal.ts';
 
@@ -24,7 +24,7 @@ export async function createSkippingWorld(system = 'crm'): Promise<SkippingWorld
   });
   const env = await createTimeSkipping();
   const codePath = await bundlePath();
-  const dataConverter = converterOf(createCodec(async () => []));
+  const dataConverter = converterOf(NO_CODEC);
   return {
     env,
     async during(activities, fn) {
