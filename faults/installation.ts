@@ -26,7 +26,7 @@ import type { RunningTemporal } from '../local/temporal-server.ts';
 import { searchAttributes, serverCacheDir } from '../local/throwaway.ts';
 import { SANDBOX_CREDENTIALS, startVendor, SYSTEM, VENDORS } from '../local/vendor-programs.ts';
 import type { Vendor, VendorProcess } from '../local/vendor-programs.ts';
-import { WORKER_FLAGS } from '../local/worker-flags.ts';
+import { WORKER_ENV, WORKER_FLAGS } from '../local/worker-flags.ts';
 import { createKey } from '../store/api-keys.ts';
 import { openDb } from '../store/db.ts';
 import type { Db } from '../store/db.ts';
@@ -160,7 +160,7 @@ export async function install(): Promise<Installation> {
       worker = await startProgram({
         nodeArgs: [...WORKER_FLAGS, ...clockArguments(clockMs)],
         args: ['cli/main.ts', 'worker'],
-        env,
+        env: { ...env, ...WORKER_ENV },
         ready: /worker ready/,
         log: join(folder, 'worker.log'),
       });

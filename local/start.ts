@@ -23,7 +23,7 @@ import { startPostgres } from './postgres.ts';
 import { sayTo } from './say.ts';
 import { SANDBOX_CREDENTIALS, SYSTEM, VENDORS } from './vendor-programs.ts';
 import type { Vendor } from './vendor-programs.ts';
-import { WORKER_FLAGS } from './worker-flags.ts';
+import { WORKER_ENV, WORKER_FLAGS } from './worker-flags.ts';
 import type { Say } from './say.ts';
 import { stopOnSignals, supervise } from './supervisor.ts';
 import type { Supervisor } from './supervisor.ts';
@@ -252,7 +252,7 @@ async function bringRole(
       name: role,
       dataDir,
       args: [...flags, join(ROOT, 'cli/main.ts'), role],
-      env,
+      env: role === 'worker' ? { ...env, ...WORKER_ENV } : env,
       cwd: ROOT,
       ready,
       graceMs: role === 'worker' ? 45_000 : 10_000,

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parse } from 'yaml';
-import { WORKER_FLAGS } from '../../local/worker-flags.ts';
+import { WORKER_ENV, WORKER_FLAGS } from '../../local/worker-flags.ts';
 import { baseUrlVariable } from '../../config/index.ts';
 import { oneRow, openDb } from '../../store/db.ts';
 import type { Db } from '../../store/db.ts';
@@ -80,7 +80,7 @@ export async function install(
       worker = await startProgram({
         nodeArgs: WORKER_FLAGS,
         args: ['cli/main.ts', 'worker'],
-        env,
+        env: { ...env, ...WORKER_ENV },
         ready: /worker ready/,
         log: join(bench.folder, 'worker.log'),
       });

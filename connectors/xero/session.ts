@@ -36,6 +36,13 @@ export class RecentWrites {
     const earliest = times.reduce((least, each) => Math.min(least, each), Infinity);
     return Number.isFinite(earliest) ? earliest : undefined;
   }
+
+  /** How many of our latest writes Xero took at this time or later, ms since 1970. */
+  countSince(ms: number): number {
+    let count = 0;
+    for (const atMs of this.#atMs.values()) if (atMs >= ms) count += 1;
+    return count;
+  }
 }
 
 /**

@@ -292,6 +292,21 @@ test('many are read back by last change, few by id', async () => {
   );
 });
 
+test('by id again where an answer by last change would carry many others that were written meanwhile', async () => {
+  const items = Array.from({ length: 200 }, (_, index) => itemOf(`ref-${index}`, `Given${index} Family`));
+  const others = Array.from({ length: 450 }, (_, index) => itemOf(`other-${index}`, `Other${index} Family`));
+  const results: ItemResult[] = [];
+  for (let start = 0; start < 200; start += 50) results.push(...(await deliver(...items.slice(start, start + 50))));
+  for (let start = 0; start < 450; start += 50) await deliver(...others.slice(start, start + 50));
+  const written = items.map((item, index) => ({ ...item, externalIds: results[index]!.externalIds }));
+  rig.gate.calls.length = 0;
+  const read = await rig.connector.verify(written, rig.gate);
+  expect(rig.gate.calls).toEqual(Array.from({ length: 4 }, () => 'contacts.by_ids'));
+  expect(read.map((each) => (each !== null && 'reference' in each ? each.reference : null))).toEqual(
+    items.map((item) => item.reference),
+  );
+});
+
 test('a scan gives everything once, archived ones too, over pages', async () => {
   const records = Array.from({ length: 1500 }, (_, index) => ({
     Name: `N${index}`,
