@@ -31,7 +31,7 @@ async function run(bench: Bench): Promise<Figures> {
   const startedAt = Date.now();
   await rows(db, `update contacts set family_name = 'Changed'`);
   const committedAt = Date.now();
-  await settled(db, (left) => bench.say(`${left} deliveries to go`), 500);
+  await settled(db, (left) => bench.say(`${left} deliveries to go`), 2_000);
   const cpuAfter = await busySeconds(bench, installation);
   const worker_rss_mb = installation.worker().peakMb();
   await installation.stopWorker();

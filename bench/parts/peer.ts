@@ -2,6 +2,7 @@
 import { rounded } from '../kit/figures.ts';
 import type { Bench, Figures, Part } from '../kit/part.ts';
 import { startVendors } from '../../local/vendor-programs.ts';
+import { measureAlone } from '../peer/measure-alone.ts';
 import { measurePeer } from '../peer/index.ts';
 import type { PeerFigures } from '../peer/index.ts';
 
@@ -24,6 +25,8 @@ async function run(bench: Bench): Promise<Figures> {
   say('one call a job', one);
   const batch = await measurePeer(bench, { contacts: bench.contacts ?? BATCH, mode: 'batch', limits: false, vendors });
   say('vendor-sized batches', batch);
+  const alone = await measureAlone(bench, vendors, bench.contacts ?? BATCH);
+  bench.say(`the SDKs by themselves: ${JSON.stringify(alone)}`);
   const limited = await measurePeer(bench, {
     contacts: bench.contacts ?? IN_WINDOW,
     mode: 'one',
@@ -34,7 +37,12 @@ async function run(bench: Bench): Promise<Figures> {
   say('one call a job, under limits', limited);
   const { hubspot, mailchimp, xero } = limited.perSecond;
   return {
-    delivered_per_second: { peer: rounded(one.perSecondAll), peer_batching: rounded(batch.perSecondAll) },
+    delivered_per_second: {
+      peer: rounded(one.perSecondAll),
+      peer_batching: rounded(batch.perSecondAll),
+      sdks_alone: rounded(alone.perSecondAll),
+    },
+    sdks_alone_cpu_us_per_contact: { sdks: rounded(alone.cpuUs.sdks), sandboxes: rounded(alone.cpuUs.sandboxes) },
     under_limits_per_second: {
       hubspot: { peer: rounded(hubspot) },
       mailchimp: { peer: rounded(mailchimp) },

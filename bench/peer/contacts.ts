@@ -62,6 +62,11 @@ export async function load(pool: Pool, refs: readonly string[]): Promise<Map<str
   return new Map(rows.map((row) => [row.ref, row]));
 }
 
+/** Everybody. */
+export async function all(pool: Pool): Promise<PeerContact[]> {
+  return (await pool.query<PeerContact>(`select ${COLUMNS} from contacts order by ref`)).rows;
+}
+
 function person(ref: string): Omit<PeerContact, 'ids'> {
   return {
     ref,
