@@ -48,6 +48,8 @@ export async function startVendor(
   settings: Record<string, unknown>,
 ): Promise<VendorProcess> {
   const program = await startProgram({
+    // A million records are 2 to 4 GB, and Node's own bound may lie below.
+    nodeArgs: ['--max-old-space-size=8192'],
     args: ['sandboxes/main.ts', vendor],
     ready: /control http/,
     log: join(starter.folder, `${vendor}.log`),

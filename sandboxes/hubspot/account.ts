@@ -171,7 +171,7 @@ export class Account {
   #optOut(contact: Contact, subscriptionId: string | undefined): string | null {
     const preferences = this.state.preferences.get(contact.properties['email'] ?? '');
     if (preferences === undefined) return null;
-    const own = subscriptionId === undefined ? undefined : preferences.subscriptions[subscriptionId];
+    const own = subscriptionId === undefined ? undefined : preferences.subscriptions.get(subscriptionId);
     return preferences.optedOutOfAll || own?.status === 'UNSUBSCRIBED' ? 'true' : null;
   }
 

@@ -130,7 +130,7 @@ function apply(account: Account, wanted: Change, version: 'v3' | 'v4'): Problem 
     return invalid('legalBasis and legalBasisExplanation are required in a GDPR enabled portal');
   }
   const held = account.state.preferencesOf(email);
-  const now = held.subscriptions[subscriptionId];
+  const now = held.subscriptions.get(subscriptionId);
   if (state !== 'UNSUBSCRIBED') {
     const withdrawn = held.optedOutOfAll || now?.status === 'UNSUBSCRIBED';
     const bySelf = held.optedOutOfAll || now?.self === true;
@@ -144,13 +144,13 @@ function apply(account: Account, wanted: Change, version: 'v3' | 'v4'): Problem 
     const done = state === 'SUBSCRIBED' ? 'subscribed to' : 'unsubscribed from';
     return invalid(`${email} is already ${done} subscription ${subscriptionId}`);
   }
-  held.subscriptions[subscriptionId] = {
+  held.subscriptions.set(subscriptionId, {
     status: state,
     atMs: account.nowMs,
     self: false,
     ...(legalBasis === undefined ? {} : { legalBasis }),
     ...(legalBasisExplanation === undefined ? {} : { legalBasisExplanation }),
-  };
+  });
   return undefined;
 }
 
@@ -185,7 +185,7 @@ function definitionView(definition: Definition): Record<string, unknown> {
 
 function v3View(account: Account, email: string, definition: Definition): Record<string, unknown> {
   const held = account.state.preferences.get(email.trim().toLowerCase());
-  const one = held?.subscriptions[definition.id];
+  const one = held?.subscriptions.get(definition.id);
   const subscribed = one?.status === 'SUBSCRIBED' && held?.optedOutOfAll !== true;
   return {
     id: definition.id,
@@ -201,7 +201,7 @@ function v3View(account: Account, email: string, definition: Definition): Record
 
 function v4View(account: Account, email: string, subscriptionId: string): Record<string, unknown> {
   const held = account.state.preferences.get(email.trim().toLowerCase());
-  const one = held?.subscriptions[subscriptionId];
+  const one = held?.subscriptions.get(subscriptionId);
   const status = held?.optedOutOfAll === true ? 'UNSUBSCRIBED' : (one?.status ?? 'NOT_SPECIFIED');
   return {
     subscriberIdString: email,

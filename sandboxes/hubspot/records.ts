@@ -23,7 +23,7 @@ interface Given {
 export function full(account: Account, contact: Contact): Record<string, unknown> {
   const computed = ['hs_merged_object_ids', 'hs_email_optout'];
   const held = account.state.preferences.get(emailsOf(contact)[0] ?? '');
-  const subscriptions = Object.entries(held?.subscriptions ?? {}).map(([id, one]) => [id, one.status]);
+  const subscriptions = [...(held?.subscriptions ?? [])].map(([id, one]) => [id, one.status]);
   return {
     ...account.view(contact, [...Object.keys(contact.properties), ...computed]),
     _subscriptions: Object.fromEntries(subscriptions),
@@ -69,7 +69,7 @@ function setConsent(account: Account, contact: Contact, given: Given): void {
   const held = account.state.preferencesOf(email);
   if (given._optedOutOfAll !== undefined) held.optedOutOfAll = given._optedOutOfAll;
   for (const [subscription, status] of Object.entries(given._subscriptions ?? {})) {
-    held.subscriptions[subscription] = { status, atMs: account.nowMs, self: given.self ?? false };
+    held.subscriptions.set(subscription, { status, atMs: account.nowMs, self: given.self ?? false });
   }
 }
 

@@ -27,8 +27,8 @@ export interface Subscription {
 }
 
 export interface Preferences {
-  /** By subscription id. */
-  subscriptions: Record<string, Subscription>;
+  /** By subscription id. An object would have such a number for an index, and room for all below it: 16 kB an address. */
+  subscriptions: Map<string, Subscription>;
   /** Unsubscribed from everything. */
   optedOutOfAll: boolean;
 }
@@ -55,7 +55,7 @@ interface Snapshot {
   erased: string[];
   /** Addresses that may never come back. */
   blocklist: string[];
-  preferences: Record<string, Preferences>;
+  preferences: Record<string, { subscriptions: Record<string, Subscription>; optedOutOfAll: boolean }>;
   customProperties: PropertyDefinition[];
   /** OAuth access token → expiry. */
   accessTokens: Record<string, number>;
@@ -83,7 +83,12 @@ export class State {
       aliases: Object.fromEntries(this.aliases),
       erased: [...this.erased],
       blocklist: [...this.blocklist],
-      preferences: Object.fromEntries(this.preferences),
+      preferences: Object.fromEntries(
+        [...this.preferences].map(([address, held]) => [
+          address,
+          { ...held, subscriptions: Object.fromEntries(held.subscriptions) },
+        ]),
+      ),
       customProperties: [...this.customProperties.values()],
       accessTokens: Object.fromEntries(this.accessTokens),
     };
@@ -96,7 +101,12 @@ export class State {
     state.aliases = new Map(Object.entries(saved.aliases));
     state.erased = new Set(saved.erased);
     state.blocklist = new Set(saved.blocklist);
-    state.preferences = new Map(Object.entries(saved.preferences));
+    state.preferences = new Map(
+      Object.entries(saved.preferences).map(([address, held]) => [
+        address,
+        { ...held, subscriptions: new Map(Object.entries(held.subscriptions)) },
+      ]),
+    );
     state.customProperties = new Map(saved.customProperties.map((property) => [property.name, property]));
     state.accessTokens = new Map(Object.entries(saved.accessTokens));
     for (const contact of saved.contacts) state.insert(contact);
@@ -177,7 +187,7 @@ export class State {
     const key = email.trim().toLowerCase();
     let found = this.preferences.get(key);
     if (found === undefined) {
-      found = { subscriptions: {}, optedOutOfAll: false };
+      found = { subscriptions: new Map(), optedOutOfAll: false };
       this.preferences.set(key, found);
     }
     return found;
