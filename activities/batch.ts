@@ -38,6 +38,7 @@ export interface BatchContext {
   /** The last batches needed a call for nearly all of theirs: the token is taken first, and the record loaded once, after it. */
   expectsCalls: boolean;
   onCall: (name: string) => void;
+  onWaited: (ms: number) => void;
 }
 
 export interface BatchReport {
@@ -84,6 +85,7 @@ export async function runBatch(
     closing: context.closing,
     longestWaitMs: 20_000,
     onCall: context.onCall,
+    onWaited: context.onWaited,
     ...(trace === null ? {} : { onCalled: trace.called.bind(trace) }),
   });
   const attempt = async (): Promise<BatchReport> =>

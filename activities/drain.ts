@@ -17,6 +17,7 @@ import { runBatch } from './batch.ts';
 import type { BatchReport } from './batch.ts';
 import type { Deps, SystemRuntime } from './deps.ts';
 import { runtimeOf } from './deps.ts';
+import { BatchPlaces } from './places.ts';
 import type { Wake } from './wakes.ts';
 
 export interface DrainInput {
@@ -43,8 +44,6 @@ export interface DrainResult {
 const TROUBLED_BATCHES_TO_FAIL = 3;
 const HEARTBEAT_MS = 1_000;
 const LONGEST_STRETCH = 8;
-/** Batches of a class in flight at most. */
-const MANY = 6;
 /** Batches that are claimed at once for each place of bulk. */
 const CLAIM_AHEAD = 3;
 
@@ -78,6 +77,7 @@ export async function drain(deps: Deps, input: DrainInput): Promise<DrainResult>
 class Drain {
   readonly #deps: Deps;
   readonly #runtime: SystemRuntime;
+  readonly #places: BatchPlaces;
   readonly #started = performance.now();
   /** Ends waits for tokens: at the bound, at a pause, at shutdown. */
   readonly #closing = new AbortController();
@@ -102,6 +102,7 @@ class Drain {
   constructor(deps: Deps, runtime: SystemRuntime, sequence: number) {
     this.#deps = deps;
     this.#runtime = runtime;
+    this.#places = new BatchPlaces(runtime);
     this.#sequence = sequence;
   }
 
@@ -202,17 +203,6 @@ class Drain {
     this.#wake?.ring();
   }
 
-  /**
-   * Batches in flight per class; urgent and live have places that bulk cannot take. Where the account allows a few calls a second, more
-   * bulk would not be faster: its batches would only hold their contacts for longer, and what is urgent of them waits.
-   */
-  #places(): Record<DueClass, number> {
-    const { concurrency, callsPerSecond } = this.#runtime;
-    const many = Math.max(1, Math.min(MANY, concurrency - 1));
-    const bulk = callsPerSecond === null ? many : Math.min(many, Math.max(2, Math.ceil(callsPerSecond / 2)));
-    return { urgent: 2, live: Math.max(1, Math.ceil(many / 2)), bulk };
-  }
-
   async #loop(wake: Wake): Promise<void> {
     const { db, timing } = this.#deps;
     let idleSince: number | null = null;
@@ -262,7 +252,7 @@ class Drain {
   /** Starts as many batches as there is work and place for. @returns true when at least one was started */
   async #fill(): Promise<boolean> {
     const size = this.#runtime.capabilities.deliverBatch * this.#stretch;
-    const places = this.#places();
+    const places = this.#places.now();
     const free = (callClass: DueClass): number => Math.max(0, places[callClass] - this.#running[callClass].size);
     const quick = free('urgent') + free('live');
     const refill = free('bulk') > 0 && this.#ahead.length < size;
@@ -306,6 +296,7 @@ class Drain {
   }
 
   async #work(due: Due[], callClass: DueClass): Promise<void> {
+    const timed = { ms: performance.now(), waitedMs: 0, calls: 0 };
     try {
       const report = await runBatch(
         {
@@ -314,11 +305,16 @@ class Drain {
           token: this.#token,
           closing: this.#closing.signal,
           expectsCalls: this.#stretch === 1,
-          onCall: () => (this.#totals.calls += 1),
+          onCall: () => {
+            this.#totals.calls += 1;
+            timed.calls += 1;
+          },
+          onWaited: (ms) => (timed.waitedMs += ms),
         },
         due,
         callClass,
       );
+      if (callClass === 'bulk') this.#places.tookBulk({ ...timed, ms: performance.now() - timed.ms });
       this.#take(report);
       if (report.unauthorised !== null) await this.#pauseUnauthorised(report.unauthorised);
     } catch (error) {

@@ -27,6 +27,8 @@ export interface GateOptions {
   /** Longer waits than this end the attempt instead of keeping a place. */
   longestWaitMs: number;
   onCall?: (name: string) => void;
+  /** A call had to wait so long for its token or its connection. */
+  onWaited?: (ms: number) => void;
   /** A call has ended. */
   onCalled?: (name: string, seconds: number, isFailed: boolean) => void;
   /** Where calls are counted, under which system. */
@@ -175,12 +177,15 @@ export function openGate(options: GateOptions): EngineGate {
   const local = shared.places;
 
   async function acquire(closing: AbortSignal): Promise<string> {
+    const asked = performance.now();
     await local.take(options.concurrency, options.callClass, closing);
     try {
       return await acquireToken(closing);
     } catch (error) {
       local.free();
       throw error;
+    } finally {
+      options.onWaited?.(performance.now() - asked);
     }
   }
 

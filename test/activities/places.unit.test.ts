@@ -1,0 +1,38 @@
+/** How many batches are in flight at once. */
+import { expect, test } from 'vitest';
+import { BatchPlaces } from '../../activities/places.ts';
+
+function bulkAfter(callsPerSecond: number | null, batches: { ms: number; waitedMs: number; calls: number }[]): number {
+  const places = new BatchPlaces({ concurrency: 10, callsPerSecond });
+  for (const batch of batches) places.tookBulk(batch);
+  return places.now().bulk;
+}
+
+function many<T>(of: T): T[] {
+  return Array.from({ length: 50 }, () => of);
+}
+
+test('without a rate limit bulk has all places there are, before anything is known of a limited account two', () => {
+  expect(bulkAfter(null, [])).toBe(6);
+  expect(bulkAfter(19, [])).toBe(2);
+});
+
+test('as many batches as keep the rate in use, and one: slow calls need more of them at once', () => {
+  expect(bulkAfter(19, many({ ms: 120, waitedMs: 0, calls: 3 }))).toBe(2);
+  expect(bulkAfter(19, many({ ms: 450, waitedMs: 0, calls: 3 }))).toBe(4);
+  expect(bulkAfter(19, many({ ms: 6_000, waitedMs: 0, calls: 3 }))).toBe(6);
+});
+
+test('waiting for a token is not slowness: at a call a second nine calls take nine seconds, and two batches are enough', () => {
+  expect(bulkAfter(1, many({ ms: 9_000, waitedMs: 8_600, calls: 9 }))).toBe(2);
+});
+
+test('calls of one batch that wait side by side, and batches without a call, are no news', () => {
+  expect(bulkAfter(19, many({ ms: 500, waitedMs: 1_800, calls: 4 }))).toBe(2);
+  expect(bulkAfter(19, many({ ms: 500, waitedMs: 0, calls: 0 }))).toBe(2);
+});
+
+test('what is urgent or live has places of its own', () => {
+  const { urgent, live } = new BatchPlaces({ concurrency: 10, callsPerSecond: 1 }).now();
+  expect([urgent, live]).toEqual([2, 3]);
+});
