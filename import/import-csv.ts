@@ -70,7 +70,8 @@ interface Waiting {
   reasons: Reject['reasons'] | null;
 }
 
-type Upsert = (batch: readonly UpsertRow[]) => Promise<UpsertResult[]>;
+/** `onWriting` is told as soon as the database has the larger part of the work. */
+type Upsert = (batch: readonly UpsertRow[], onWriting: () => void) => Promise<UpsertResult[]>;
 
 /**
  * Streams the file in batches of 1,000 rows, one transaction each; while one is written the next is read. Importing the same file
@@ -80,16 +81,21 @@ type Upsert = (batch: readonly UpsertRow[]) => Promise<UpsertResult[]>;
  */
 export async function importCsv(options: ImportOptions): Promise<ImportSummary> {
   if (options.dryRun === true) {
-    return rehearse(options.db, options.keyring, (upsert) => new Import(options, upsert).run());
+    return rehearse(options.db, options.keyring, (upsert) =>
+      new Import(options, (batch, onWriting) => {
+        onWriting();
+        return upsert(batch);
+      }).run(),
+    );
   }
   const { db, keyring, actor, reason } = options;
   const writer = { actor, door: 'csv', ...(reason === undefined ? {} : { reason }) } as const;
   const earlier = new FirstSpeakers();
-  return new Import(options, async (batch) => {
+  return new Import(options, async (batch, onWriting) => {
     let spokenOf: UpsertRun['spokenOf'] = new Map();
     const results = await asWriter(db, writer, (tx) => {
       spokenOf = new Map();
-      return upsertContacts(tx, keyring, batch, { earlier, spokenOf });
+      return upsertContacts(tx, keyring, batch, { earlier, spokenOf, onWriting });
     });
     for (const [id, ref] of spokenOf) earlier.note(id, ref);
     return results;
@@ -167,19 +173,25 @@ class Import {
     }
   }
 
-  /** Hands the waiting rows over. One batch is written at a time and in order, or doubles would miss each other. */
+  /**
+   * Hands the waiting rows over. One batch is written at a time and in order, or doubles would miss each other. Reading goes on when the
+   * database is at work on it: before that, it would have to wait for us between its first small statements.
+   */
   async #flush(rejects: RejectsWriter): Promise<void> {
     const batch = this.#waiting;
     this.#waiting = [];
     await this.#writing;
     await this.#writeBroken(rejects);
-    this.#writing = this.#write(batch, rejects);
-    // Its failure is met at the next `await`; until then it is not unhandled.
-    this.#writing.catch(() => undefined);
+    await new Promise<void>((resolve) => {
+      this.#writing = this.#write(batch, rejects, resolve);
+      // Its failure is met at the next `await`; until then it is not unhandled.
+      this.#writing.catch(() => undefined).finally(resolve);
+    });
   }
 
-  async #write(batch: Waiting[], rejects: RejectsWriter): Promise<void> {
-    const results = batch.length === 0 ? [] : await this.#upsert(batch.map(({ row }) => row));
+  async #write(batch: Waiting[], rejects: RejectsWriter, onWriting: () => void): Promise<void> {
+    const rows = batch.map(({ row }) => row);
+    const results = rows.length === 0 ? [] : await this.#upsert(rows, onWriting);
     for (const [index, { record, reasons }] of batch.entries()) {
       const result = results[index];
       if (result === undefined) throw new Error('the record gave fewer results than rows');

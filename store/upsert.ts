@@ -21,6 +21,8 @@ export type { UpsertResult, UpsertRow } from './upsert-plan.ts';
 export interface UpsertRun {
   earlier: FirstSpeakers;
   spokenOf: SpokenOf;
+  /** Told when all is planned and only writing is left. */
+  onWriting?: () => void;
 }
 
 /** Rows that one call takes at most. */
@@ -53,7 +55,9 @@ export async function upsertContacts(
       return await tx.transaction(async (savepoint) => {
         const known = await knownPeople(savepoint, batch, true);
         const plan = await planBatch(savepoint, keyring, known, batch, run.earlier);
-        await write(savepoint, plan);
+        const written = write(savepoint, plan);
+        run.onWriting?.();
+        await written;
         for (const [id, ref] of plan.spokenOf) run.spokenOf.set(id, ref);
         return plan.results;
       });
