@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { peakOf, ROOT } from '../../local/program.ts';
+import { WORKER_ENV, WORKER_FLAGS } from '../../local/worker-flags.ts';
 import { cpuSeconds } from './cpu.ts';
 
 /** How often the process is looked at. */
@@ -18,16 +19,16 @@ export interface CliRun {
   seconds: number;
 }
 
-/** Runs `plumbline <args>` to its end. `watching` is told now and then. @throws Error with its stderr when it fails */
+/** Runs `plumbline <args>` to its end, with the flags by which the image starts every command. `watching` is told now and then. @throws Error with its stderr when it fails */
 export async function runCli(
   args: readonly string[],
   env: Readonly<Record<string, string>>,
   watching: () => void = () => undefined,
 ): Promise<CliRun> {
   const started = performance.now();
-  const child = spawn(process.execPath, ['cli/main.ts', ...args], {
+  const child = spawn(process.execPath, [...WORKER_FLAGS, 'cli/main.ts', ...args], {
     cwd: ROOT,
-    env: { ...process.env, ...env },
+    env: { ...process.env, ...env, ...WORKER_ENV },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let peakMb: number | null = null;
