@@ -230,9 +230,21 @@ const COUNTRIES = new Map<string, string | null>();
 const UNASSIGNED_REGIONS: ReadonlySet<string> = new Set(['EU', 'EZ', 'UN', 'XA', 'XB', 'ZZ', 'QO']);
 
 function canonicalLocale(text: string): string | null {
+  const known = LOCALES.get(text);
+  if (known !== undefined) return known;
+  const locale = localeOf(text);
+  if (locale !== null && LOCALES.size < LOCALES_AT_MOST) LOCALES.set(text, locale);
+  return locale;
+}
+
+function localeOf(text: string): string | null {
   try {
     return Intl.getCanonicalLocales(text.replaceAll('_', '-'))[0] ?? null;
   } catch {
     return null;
   }
 }
+
+/** What locales were found to be before: asking anew was a twentieth of what an import did. */
+const LOCALES = new Map<string, string>();
+const LOCALES_AT_MOST = 500;
