@@ -7,7 +7,7 @@ import type { Db } from '../store/db.ts';
 import { FirstSpeakers } from '../store/first-speakers.ts';
 import type { Keyring } from '../store/keyring.ts';
 import { rehearse } from '../store/upsert-rehearsal.ts';
-import { UPSERT_BATCH, upsertContacts } from '../store/upsert.ts';
+import { hashesAhead, UPSERT_BATCH, upsertContacts } from '../store/upsert.ts';
 import type { UpsertResult, UpsertRow, UpsertRun } from '../store/upsert.ts';
 import { readHeader } from './header.ts';
 import type { ColumnMapping, ReadHeader } from './header.ts';
@@ -70,8 +70,11 @@ interface Waiting {
   reasons: Reject['reasons'] | null;
 }
 
-/** `onWriting` is told as soon as the database has the larger part of the work. */
-type Upsert = (batch: readonly UpsertRow[], onWriting: () => void) => Promise<UpsertResult[]>;
+/**
+ * Does what needs no database, which may still be at work on the batch before, and gives the function that writes. `onWriting` is told as
+ * soon as the database has the larger part of the work.
+ */
+type Upsert = (batch: readonly UpsertRow[]) => (onWriting: () => void) => Promise<UpsertResult[]>;
 
 /**
  * Streams the file in batches of 1,000 rows, one transaction each; while one is written the next is read. Importing the same file
@@ -82,7 +85,7 @@ type Upsert = (batch: readonly UpsertRow[], onWriting: () => void) => Promise<Up
 export async function importCsv(options: ImportOptions): Promise<ImportSummary> {
   if (options.dryRun === true) {
     return rehearse(options.db, options.keyring, (upsert) =>
-      new Import(options, (batch, onWriting) => {
+      new Import(options, (batch) => (onWriting) => {
         onWriting();
         return upsert(batch);
       }).run(),
@@ -91,14 +94,17 @@ export async function importCsv(options: ImportOptions): Promise<ImportSummary> 
   const { db, keyring, actor, reason } = options;
   const writer = { actor, door: 'csv', ...(reason === undefined ? {} : { reason }) } as const;
   const earlier = new FirstSpeakers();
-  return new Import(options, async (batch, onWriting) => {
-    let spokenOf: UpsertRun['spokenOf'] = new Map();
-    const results = await asWriter(db, writer, (tx) => {
-      spokenOf = new Map();
-      return upsertContacts(tx, keyring, batch, { earlier, spokenOf, onWriting });
-    });
-    for (const [id, ref] of spokenOf) earlier.note(id, ref);
-    return results;
+  return new Import(options, (batch) => {
+    const hashes = hashesAhead(keyring, batch);
+    return async (onWriting) => {
+      let spokenOf: UpsertRun['spokenOf'] = new Map();
+      const results = await asWriter(db, writer, (tx) => {
+        spokenOf = new Map();
+        return upsertContacts(tx, keyring, batch, { earlier, spokenOf, hashes, onWriting });
+      });
+      for (const [id, ref] of spokenOf) earlier.note(id, ref);
+      return results;
+    };
   }).run();
 }
 
@@ -180,18 +186,18 @@ class Import {
   async #flush(rejects: RejectsWriter): Promise<void> {
     const batch = this.#waiting;
     this.#waiting = [];
+    const upsert = this.#upsert(batch.map(({ row }) => row));
     await this.#writing;
     await this.#writeBroken(rejects);
     await new Promise<void>((resolve) => {
-      this.#writing = this.#write(batch, rejects, resolve);
+      this.#writing = this.#write(batch, () => upsert(resolve), rejects);
       // Its failure is met at the next `await`; until then it is not unhandled.
       this.#writing.catch(() => undefined).finally(resolve);
     });
   }
 
-  async #write(batch: Waiting[], rejects: RejectsWriter, onWriting: () => void): Promise<void> {
-    const rows = batch.map(({ row }) => row);
-    const results = rows.length === 0 ? [] : await this.#upsert(rows, onWriting);
+  async #write(batch: Waiting[], upsert: () => Promise<UpsertResult[]>, rejects: RejectsWriter): Promise<void> {
+    const results = batch.length === 0 ? [] : await upsert();
     for (const [index, { record, reasons }] of batch.entries()) {
       const result = results[index];
       if (result === undefined) throw new Error('the record gave fewer results than rows');

@@ -63,12 +63,17 @@ export class ContactRefused extends Error {
   }
 }
 
+export interface SuppressionHash {
+  kind: 'email' | 'email_name' | 'ref';
+  hash: Buffer;
+}
+
 /** The hashes under which a person would be found among the tombstones, with every key. */
 export function suppressionHashes(
   keyring: Keyring,
   data: Pick<ContactData, 'emails' | 'givenName' | 'familyName' | 'externalRef'>,
-): { kind: 'email' | 'email_name' | 'ref'; hash: Buffer }[] {
-  const hashes: { kind: 'email' | 'email_name' | 'ref'; hash: Buffer }[] = [];
+): SuppressionHash[] {
+  const hashes: SuppressionHash[] = [];
   const name = nameKey(data.givenName, data.familyName);
   for (const email of data.emails) {
     const key = suppressionKey(email);
@@ -85,16 +90,18 @@ const HASH_BYTES = 32;
 
 /**
  * Which of many persons are suppressed, in one query.
+ * @param hashesOf for a caller who has made the hashes ahead
  * @returns for each, the kinds of tombstone that matched; empty when free
  */
 export async function suppressed(
   db: Db | Tx,
   keyring: Keyring,
   people: Pick<ContactData, 'emails' | 'givenName' | 'familyName' | 'externalRef'>[],
+  hashesOf: (person: (typeof people)[number]) => SuppressionHash[] = (person) => suppressionHashes(keyring, person),
 ): Promise<('email' | 'email_name' | 'ref')[][]> {
   const asked = { email: asking(), email_name: asking(), ref: asking() };
   for (const [at, person] of people.entries()) {
-    for (const { kind, hash } of suppressionHashes(keyring, person)) {
+    for (const { kind, hash } of hashesOf(person)) {
       asked[kind].hashes.push(hash);
       asked[kind].who.push(at);
     }

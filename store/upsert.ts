@@ -4,10 +4,11 @@
  */
 import { v7 as newId } from 'uuid';
 import type { EvidenceFacts } from '../domain/consent.ts';
+import { emptyContactData } from '../domain/contact.ts';
 import type { ContactData, ContactId } from '../domain/contact.ts';
 import { consentEventsOf, recordConsents } from './consents.ts';
-import { COLUMN_OF, DATA_FIELDS, suppressed, toContact } from './contacts.ts';
-import type { ContactRow } from './contacts.ts';
+import { COLUMN_OF, DATA_FIELDS, suppressed, suppressionHashes, toContact } from './contacts.ts';
+import type { ContactRow, SuppressionHash } from './contacts.ts';
 import { rows as queryRows, sqlState } from './db.ts';
 import type { Tx } from './db.ts';
 import { FirstSpeakers } from './first-speakers.ts';
@@ -21,8 +22,23 @@ export type { UpsertResult, UpsertRow } from './upsert-plan.ts';
 export interface UpsertRun {
   earlier: FirstSpeakers;
   spokenOf: SpokenOf;
+  /** `hashesAhead` of the rows. */
+  hashes?: HashesAhead;
   /** Told when all is planned and only writing is left. */
   onWriting?: () => void;
+}
+
+/** By identity: so it cannot matter what a row was taken for. */
+type HashesAhead = ReadonlyMap<string, SuppressionHash[]>;
+
+/** The hashes of the persons whom rows would make: half of what planning costs, and needs no database. */
+export function hashesAhead(keyring: Keyring, batch: readonly UpsertRow[]): HashesAhead {
+  const people = batch.map((row) => ({ ...emptyContactData(), ...row.data }));
+  return new Map(people.map((person) => [identityOf(person), suppressionHashes(keyring, person)]));
+}
+
+function identityOf(person: Identified): string {
+  return JSON.stringify([person.emails, person.givenName, person.familyName, person.externalRef]);
 }
 
 /** Rows that one call takes at most. */
@@ -54,7 +70,7 @@ export async function upsertContacts(
       // A savepoint: a single contact that took one of our references meanwhile is found when we look again.
       return await tx.transaction(async (savepoint) => {
         const known = await knownPeople(savepoint, batch, true);
-        const plan = await planBatch(savepoint, keyring, known, batch, run.earlier);
+        const plan = await planBatch(savepoint, keyring, known, batch, run.earlier, run.hashes);
         const written = write(savepoint, plan);
         run.onWriting?.();
         await written;
@@ -74,6 +90,7 @@ export async function planBatch(
   known: readonly Person[],
   batch: readonly UpsertRow[],
   earlier: UpsertRun['earlier'],
+  hashes: HashesAhead = new Map(),
 ): Promise<Plan> {
   const answers = new Map<string, boolean>();
   for (;;) {
@@ -82,7 +99,7 @@ export async function planBatch(
       known,
       batch,
       (person) => {
-        const key = JSON.stringify([person.emails, person.givenName, person.familyName, person.externalRef]);
+        const key = identityOf(person);
         const answer = answers.get(key);
         if (answer === undefined) asked.set(key, person);
         return answer ?? false;
@@ -92,7 +109,12 @@ export async function planBatch(
       earlier,
     );
     if (asked.size === 0) return plan;
-    const found = await suppressed(tx, keyring, [...asked.values()]);
+    const found = await suppressed(
+      tx,
+      keyring,
+      [...asked.values()],
+      (person) => hashes.get(identityOf(person)) ?? suppressionHashes(keyring, person),
+    );
     for (const [index, key] of [...asked.keys()].entries()) answers.set(key, (found[index]?.length ?? 0) > 0);
     // Nobody among them is suppressed: the plan stands as it was made.
     if (found.every((kinds) => kinds.length === 0)) return plan;
