@@ -38,6 +38,7 @@ export interface BatchContext {
   /** The last batches needed a call for nearly all of theirs: the token is taken first, and the record loaded once, after it. */
   expectsCalls: boolean;
   onCall: (name: string) => void;
+  /** So long it waited for a token, a connection, or more urgent work. */
   onWaited: (ms: number) => void;
 }
 
@@ -88,8 +89,13 @@ export async function runBatch(
     onWaited: context.onWaited,
     ...(trace === null ? {} : { onCalled: trace.called.bind(trace) }),
   });
+  const giveWayTimed = async (): Promise<void> => {
+    const asked = performance.now();
+    await giveWay();
+    context.onWaited(performance.now() - asked);
+  };
   const attempt = async (): Promise<BatchReport> =>
-    run({ ...context, trace }, gate, due, callClass === 'bulk' ? giveWay : goOn);
+    run({ ...context, trace }, gate, due, callClass === 'bulk' ? giveWayTimed : goOn);
   try {
     return await (callClass === 'urgent' ? goFirst(attempt) : attempt());
   } catch (error) {

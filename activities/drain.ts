@@ -296,7 +296,8 @@ class Drain {
   }
 
   async #work(due: Due[], callClass: DueClass): Promise<void> {
-    const timed = { ms: performance.now(), waitedMs: 0, calls: 0 };
+    const startedAt = performance.now();
+    const spent = { waitedMs: 0, calls: 0 };
     try {
       const report = await runBatch(
         {
@@ -307,14 +308,14 @@ class Drain {
           expectsCalls: this.#stretch === 1,
           onCall: () => {
             this.#totals.calls += 1;
-            timed.calls += 1;
+            spent.calls += 1;
           },
-          onWaited: (ms) => (timed.waitedMs += ms),
+          onWaited: (ms) => (spent.waitedMs += ms),
         },
         due,
         callClass,
       );
-      if (callClass === 'bulk') this.#places.tookBulk({ ...timed, ms: performance.now() - timed.ms });
+      if (callClass === 'bulk') this.#places.tookBulk({ ...spent, ms: performance.now() - startedAt });
       this.#take(report);
       if (report.unauthorised !== null) await this.#pauseUnauthorised(report.unauthorised);
     } catch (error) {

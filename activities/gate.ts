@@ -27,7 +27,7 @@ export interface GateOptions {
   /** Longer waits than this end the attempt instead of keeping a place. */
   longestWaitMs: number;
   onCall?: (name: string) => void;
-  /** A call had to wait so long for its token or its connection. */
+  /** What a call spent on getting its token and its connection, also where it got none. */
   onWaited?: (ms: number) => void;
   /** A call has ended. */
   onCalled?: (name: string, seconds: number, isFailed: boolean) => void;

@@ -27,10 +27,13 @@ export class BatchPlaces {
     return { urgent: 2, live: Math.max(1, Math.ceil(many / 2)), bulk: Math.min(many, Math.max(2, needed)) };
   }
 
-  /** @param timed.waitedMs what its calls waited for tokens and connections, which is not its own time */
+  /** @param timed.waitedMs what it waited for tokens, connections and more urgent work, which is not its own time */
   tookBulk(timed: { ms: number; waitedMs: number; calls: number }): void {
-    if (timed.calls === 0) return;
-    const each = Math.max(0, timed.ms - timed.waitedMs) / 1000 / timed.calls;
+    // Of calls that waited side by side the sum says nothing.
+    if (timed.calls === 0 || timed.waitedMs >= timed.ms) return;
+    // One that timed out must not count for the next twenty.
+    const longest = MANY / (this.#runtime.callsPerSecond ?? 1);
+    const each = Math.min(longest, (timed.ms - timed.waitedMs) / 1000 / timed.calls);
     this.#secondsPerCall = this.#secondsPerCall === null ? each : this.#secondsPerCall * (1 - WEIGHT) + each * WEIGHT;
   }
 }

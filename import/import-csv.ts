@@ -94,15 +94,18 @@ export async function importCsv(options: ImportOptions): Promise<ImportSummary> 
   const { db, keyring, actor, reason } = options;
   const writer = { actor, door: 'csv', ...(reason === undefined ? {} : { reason }) } as const;
   const earlier = new FirstSpeakers();
+  // Of a file that is known already nothing has to be hashed.
+  let isNews = true;
   return new Import(options, (batch) => {
-    const hashes = hashesAhead(keyring, batch);
+    const ahead = isNews ? { hashes: hashesAhead(keyring, batch) } : {};
     return async (onWriting) => {
       let spokenOf: UpsertRun['spokenOf'] = new Map();
       const results = await asWriter(db, writer, (tx) => {
         spokenOf = new Map();
-        return upsertContacts(tx, keyring, batch, { earlier, spokenOf, hashes, onWriting });
+        return upsertContacts(tx, keyring, batch, { earlier, spokenOf, ...ahead, onWriting });
       });
       for (const [id, ref] of spokenOf) earlier.note(id, ref);
+      isNews = results.some(({ result }) => result === 'created');
       return results;
     };
   }).run();
@@ -181,7 +184,7 @@ class Import {
 
   /**
    * Hands the waiting rows over. One batch is written at a time and in order, or doubles would miss each other. Reading goes on when the
-   * database is at work on it: before that, it would have to wait for us between its first small statements.
+   * database is at work on it: before that, the database would have to wait for us between its first small statements.
    */
   async #flush(rejects: RejectsWriter): Promise<void> {
     const batch = this.#waiting;

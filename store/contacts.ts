@@ -91,7 +91,7 @@ const HASH_BYTES = 32;
 /**
  * Which of many persons are suppressed, in one query.
  * @param hashesOf for a caller who has made the hashes ahead
- * @returns for each, the kinds of tombstone that matched; empty when free
+ * @returns for each, the kinds of tombstone that matched, in no order; empty when free
  */
 export async function suppressed(
   db: Db | Tx,

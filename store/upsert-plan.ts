@@ -182,7 +182,7 @@ function changesIdentity(found: Person | null, changes: Partial<ContactData>, al
   );
 }
 
-function withoutUndefined(data: Partial<ContactData>): Partial<ContactData> {
+export function withoutUndefined(data: Partial<ContactData>): Partial<ContactData> {
   return Object.fromEntries(Object.entries(data).filter(([, value]) => value !== undefined));
 }
 

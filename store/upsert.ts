@@ -13,7 +13,7 @@ import { rows as queryRows, sqlState } from './db.ts';
 import type { Tx } from './db.ts';
 import { FirstSpeakers } from './first-speakers.ts';
 import type { Keyring } from './keyring.ts';
-import { planUpsert } from './upsert-plan.ts';
+import { planUpsert, withoutUndefined } from './upsert-plan.ts';
 import type { Identified, Person, Plan, SpokenOf, UpsertResult, UpsertRow } from './upsert-plan.ts';
 
 export type { UpsertResult, UpsertRow } from './upsert-plan.ts';
@@ -24,16 +24,16 @@ export interface UpsertRun {
   spokenOf: SpokenOf;
   /** `hashesAhead` of the rows. */
   hashes?: HashesAhead;
-  /** Told when all is planned and only writing is left. */
+  /** Told when all is planned and only writing is left; again at each retry. */
   onWriting?: () => void;
 }
 
-/** By identity: so it cannot matter what a row was taken for. */
+/** By what the hashes are made of: a person whom the plan changed is not found, and is hashed anew. */
 type HashesAhead = ReadonlyMap<string, SuppressionHash[]>;
 
 /** The hashes of the persons whom rows would make: half of what planning costs, and needs no database. */
 export function hashesAhead(keyring: Keyring, batch: readonly UpsertRow[]): HashesAhead {
-  const people = batch.map((row) => ({ ...emptyContactData(), ...row.data }));
+  const people = batch.map((row) => ({ ...emptyContactData(), ...withoutUndefined(row.data) }));
   return new Map(people.map((person) => [identityOf(person), suppressionHashes(keyring, person)]));
 }
 

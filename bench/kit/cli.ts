@@ -19,7 +19,10 @@ export interface CliRun {
   seconds: number;
 }
 
-/** Runs `plumbline <args>` to its end, with the flags by which the image starts every command. `watching` is told now and then. @throws Error with its stderr when it fails */
+/**
+ * Runs `plumbline <args>` to its end, with the flags by which the image starts every command. `watching` is told now and then.
+ * @throws Error with its stderr when it fails
+ */
 export async function runCli(
   args: readonly string[],
   env: Readonly<Record<string, string>>,

@@ -13,7 +13,7 @@ type Reading = Awaited<ReturnType<Connector['verify']>>[number];
 const FEW = 3 * IDS_BATCH;
 /** Xero keeps whole seconds of If-Modified-Since, and its clock is its own. */
 const SINCE_MARGIN_MS = 2000;
-/** Where an answer would carry more than this many for each that is asked for, ids are less to read: an account without a rate limit. */
+/** Above this many changed records for each that is asked for, reading by id carries less. Happens only without a rate limit. */
 const CROWD = 3;
 
 /** Same length, same order. */

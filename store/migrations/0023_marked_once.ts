@@ -1,10 +1,10 @@
 /**
- * An import marked each new person due twice: by the contact, and again by its consent in the same transaction. That was a fifth of PostgreSQL's
- * time. And a new address asked for its contact's row, which is never deleted, in a statement of its own.
+ * An import marked each new person due twice: by the contact, and again by its consent in the same transaction. That was a fifth of
+ * PostgreSQL's time.
  */
 
 export const up = `
-create or replace function consent_after_insert() returns trigger language plpgsql set search_path = plumbline, pg_temp as $$
+create or replace function consent_after_insert() returns trigger language plpgsql security definer set search_path = plumbline, pg_temp as $$
 declare
   ids uuid[];
   restricted uuid[];
@@ -21,7 +21,7 @@ begin
            jsonb_build_object('event', id, 'purpose', purpose, 'statement', statement)
     from new_rows;
   if bulk then
-    -- Whom this very transaction made is due by it, in every system: nobody else has seen those marks yet, so none can have been settled.
+    -- Whom this very transaction made is due by it, in every system there was: nobody else has seen those marks yet, so none can have been settled.
     -- Told by the audit log, where the transaction of an entry cannot be stated; and by the moment, as a restore begins their numbers anew.
     made := array(select id from contacts where id = any (ids) and created_at >= transaction_timestamp());
     made := array(
@@ -48,14 +48,9 @@ language sql set search_path = plumbline, pg_temp as $$
   select distinct a.contact_id, p_urgent from contact_addresses a
   where a.norm = any (p_norms) and a.contact_id not in (select unnest(p_ids))
 $$;
-
--- contract: contacts are never deleted, and only triggers and the worker write addresses
-alter table contact_addresses drop constraint contact_addresses_contact_id_fkey;
 `;
 
 export const down = `
-alter table contact_addresses add constraint contact_addresses_contact_id_fkey foreign key (contact_id) references contacts (id);
-
 create or replace function remark_holders(p_ids uuid[], p_norms text[], p_urgent boolean) returns void
 language sql set search_path = plumbline, pg_temp as $$
   insert into remarks (contact_id, urgent)
@@ -63,7 +58,7 @@ language sql set search_path = plumbline, pg_temp as $$
   where a.norm = any (p_norms) and a.contact_id <> all (p_ids)
 $$;
 
-create or replace function consent_after_insert() returns trigger language plpgsql set search_path = plumbline, pg_temp as $$
+create or replace function consent_after_insert() returns trigger language plpgsql security definer set search_path = plumbline, pg_temp as $$
 declare
   ids uuid[];
   restricted uuid[];

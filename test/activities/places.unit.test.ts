@@ -28,8 +28,14 @@ test('waiting for a token is not slowness: at a call a second nine calls take ni
 });
 
 test('calls of one batch that wait side by side, and batches without a call, are no news', () => {
-  expect(bulkAfter(19, many({ ms: 500, waitedMs: 1_800, calls: 4 }))).toBe(2);
-  expect(bulkAfter(19, many({ ms: 500, waitedMs: 0, calls: 0 }))).toBe(2);
+  const slow = many({ ms: 450, waitedMs: 0, calls: 3 });
+  expect(bulkAfter(19, [...slow, ...many({ ms: 500, waitedMs: 1_800, calls: 4 })])).toBe(4);
+  expect(bulkAfter(19, [...slow, ...many({ ms: 500, waitedMs: 0, calls: 0 })])).toBe(4);
+});
+
+test('a call that timed out is soon forgotten', () => {
+  const timedOut = { ms: 60_000, waitedMs: 0, calls: 2 };
+  expect(bulkAfter(19, [timedOut, ...many({ ms: 120, waitedMs: 0, calls: 3 }).slice(0, 10)])).toBeLessThanOrEqual(3);
 });
 
 test('what is urgent or live has places of its own', () => {

@@ -177,11 +177,13 @@ describe('erased people', () => {
   test('one of a shared mailbox is kept out, the other goes on', async () => {
     await run(db, csv(`${ref('1')},Ada,M,info@${domain},,,unknown,,,`, `${ref('2')},Bo,M,info@${domain},,,unknown,,,`));
     await erase('1');
-    const { summary } = await run(
+    const { summary, rejects } = await run(
       db,
       csv(`${ref('3')},Ada,M,info@${domain},,,unknown,,,`, `${ref('4')},Cy,M,info@${domain},,,unknown,,,`),
     );
     expect(summary).toMatchObject({ suppressed: 1, created: 1 });
+    expect(rejects.map((reject) => reject['rejected_line'])).toEqual(['2']);
+    expect((await getContactByRef(db, ref('4')))?.givenName).toBe('Cy');
   });
 });
 

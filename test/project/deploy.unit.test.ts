@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { ROOT } from '../../local/program.ts';
+import { WORKER_ENV, WORKER_FLAGS } from '../../local/worker-flags.ts';
 
 const FOLDER = join(ROOT, 'deploy/kubernetes');
 
@@ -124,4 +125,10 @@ test('the image has every folder that the programme imports, and not root', () =
   const left = [...needed].filter((folder) => !copied.has(folder) && !['local', 'sandboxes'].includes(folder));
   expect(left).toEqual([]);
   expect(lines.findLast((line) => line.startsWith('USER'))).toBe('USER node');
+});
+
+test('the image starts with the flags and the environment that were measured', () => {
+  const image = readFileSync(join(ROOT, 'deploy/Dockerfile'), 'utf8');
+  expect(image).toContain(`ENTRYPOINT ["node", ${WORKER_FLAGS.map((flag) => JSON.stringify(flag)).join(', ')}, `);
+  for (const [name, value] of Object.entries(WORKER_ENV)) expect(image).toContain(`ENV ${name}=${value}\n`);
 });

@@ -14,7 +14,7 @@ import type { Program } from '../../local/program.ts';
 import { startThrowawayTemporal } from '../../local/throwaway.ts';
 import { SANDBOX_CREDENTIALS, startVendor, SYSTEM, VENDORS } from '../../local/vendor-programs.ts';
 import type { Vendor, VendorProcess } from '../../local/vendor-programs.ts';
-import { WORKER_FLAGS } from '../../local/worker-flags.ts';
+import { WORKER_ENV, WORKER_FLAGS } from '../../local/worker-flags.ts';
 import { makeOwnKeys } from '../../local/own-keys.ts';
 import { createKey } from '../../store/api-keys.ts';
 import { openDb } from '../../store/db.ts';
@@ -105,7 +105,7 @@ export async function startOutside(limits: Record<Vendor, Limit>): Promise<Outsi
       const running = await startProgram({
         nodeArgs: role === 'worker' ? WORKER_FLAGS : [],
         args: ['cli/main.ts', role],
-        env: await env(role),
+        env: { ...(await env(role)), ...(role === 'worker' ? WORKER_ENV : {}) },
         ready: role === 'worker' ? /worker ready/ : /api ready/,
         log: join(folder, `${role}-${number}.log`),
       });
