@@ -12,9 +12,9 @@ import type { Page } from '../connectors/kit/connector.ts';
 import { FaultType } from '../domain/faults.ts';
 import { knownStatements } from '../store/consents.ts';
 import { oneRow } from '../store/db.ts';
-import { addDrifts, getRun, startRun, updateRun } from '../store/runs.ts';
+import { getRun, startRun, updateRun } from '../store/runs.ts';
 import type { RunKind } from '../store/runs.ts';
-import { clearSeen, forgetUnseen, missingFrom } from '../store/vendor-records.ts';
+import { beginScratch, endedScan, endScan, hasScratch } from '../store/scan-scratch.ts';
 import { comparedBy, takePage } from './comparing.ts';
 import type { Scanning } from './comparing.ts';
 import type { Deps, SystemRuntime } from './deps.ts';
@@ -50,30 +50,26 @@ interface Progress {
 
 const PAUSE_WHEN_CLOSED_MS = 1_000;
 const ALIVE_MS = 4_000;
-const MISSING_PAGE = 1_000;
 
 export async function scan(deps: Deps, input: ScanInput): Promise<ScanCounts> {
   const runtime = runtimeOf(deps, input.system);
   await startRun(deps.db, input.kind, input.system, input.runId);
   const run = await getRun(deps.db, input.runId);
   const startedAt = run?.startedAt ?? deps.now();
-  const saved = Context.current().info.heartbeatDetails as Progress | undefined;
-  const counts: ScanCounts = saved?.counts ?? {
-    pages: 0,
-    seen: 0,
-    compared: 0,
-    unmoved: 0,
-    stricter: 0,
-    differing: 0,
-    missing: 0,
-    extra: 0,
-    withoutConsent: 0,
-  };
+  const isComplete = input.kind !== 'changes';
+  const ended = isComplete ? endedScan<ScanCounts>(run?.counts) : null;
+  // By an attempt that was given up for dead.
+  if (ended !== null) return ended;
+  const reported = Context.current().info.heartbeatDetails as Progress | undefined;
+  // What an earlier attempt had seen may be lost since: then its cursor is of no use.
+  const saved = isComplete && !(await hasScratch(deps.db, input.runId)) ? undefined : reported;
+  if (isComplete) await beginScratch(deps.db, input.runId);
+  const counts: ScanCounts = saved?.counts ?? nothingYet();
   const statements = await knownStatements(deps.db);
   const scanning: Scanning = { deps, runtime, input, statements, rules: comparedBy(deps, runtime, statements), counts };
   let cursor = saved?.cursor ?? undefined;
   let progress: Progress | undefined = saved;
-  // Says between pages that the process lives; each vendor call has a time limit of its own.
+  // Says between pages, and while it is ended, that the process lives; each vendor call has a time limit of its own.
   const context = Context.current();
   const alive = setInterval(() => context.heartbeat(progress), ALIVE_MS);
   try {
@@ -90,16 +86,33 @@ export async function scan(deps: Deps, input: ScanInput): Promise<ScanCounts> {
       progress = { cursor: cursor ?? null, counts: { ...counts } };
       context.heartbeat(progress);
     }
+    if (isComplete) {
+      const { runId, system } = input;
+      return await endScan(
+        deps.db,
+        { runId, system, startedAt, notesMissing: input.kind === 'reconciliation' },
+        counts,
+      );
+    }
   } finally {
     clearInterval(alive);
   }
-  if (input.kind !== 'changes') {
-    if (input.kind === 'reconciliation') await noteMissing(deps, input, startedAt, counts);
-    await forgetUnseen(deps.db, input.system, input.runId, startedAt);
-    await clearSeen(deps.db, input.runId);
-  }
   await updateRun(deps.db, input.runId, { counts: { ...counts } });
   return counts;
+}
+
+function nothingYet(): ScanCounts {
+  return {
+    pages: 0,
+    seen: 0,
+    compared: 0,
+    unmoved: 0,
+    stricter: 0,
+    differing: 0,
+    missing: 0,
+    extra: 0,
+    withoutConsent: 0,
+  };
 }
 
 interface Read {
@@ -155,22 +168,6 @@ function failureOf(stop: ConnectorStop): ApplicationFailure {
     type: FaultType.VendorUnavailable,
     ...(afterMs === undefined ? {} : { nextRetryDelay: afterMs }),
   });
-}
-
-async function noteMissing(deps: Deps, input: ScanInput, startedAt: string, counts: ScanCounts): Promise<void> {
-  let after: string | null = null;
-  for (;;) {
-    const page = await missingFrom(deps.db, input.system, input.runId, startedAt, after, MISSING_PAGE);
-    await addDrifts(
-      deps.db,
-      input.runId,
-      input.system,
-      page.map((m) => ({ kind: 'missing', contactId: m.contactId, externalId: m.externalId, fields: [] })),
-    );
-    counts.missing += page.length;
-    after = page.at(-1)?.contactId ?? null;
-    if (page.length < MISSING_PAGE) return;
-  }
 }
 
 /** Records that the ledger believes to be in a system: what the brake's share is of. */

@@ -1,7 +1,7 @@
 /** What a system is known to hold, from complete scans: external ids, our reference, keyed hashes of addresses; no plain address. */
 import { parseEmail, suppressionKey } from '../domain/address.ts';
 import type { ContactId } from '../domain/contact.ts';
-import { oneRow, rows } from './db.ts';
+import { rows } from './db.ts';
 import type { Db } from './db.ts';
 import type { Keyring } from './keyring.ts';
 
@@ -110,46 +110,6 @@ export async function saveSeen(db: Db, keyring: Keyring, system: string, seen: S
       [system, hashes.map((h) => h.externalId), hashes.map((h) => h.hash)],
     );
   });
-}
-
-/** Forgets records that a complete scan did not see. Only after a scan that is known to be complete. @returns how many */
-export async function forgetUnseen(db: Db, system: string, runId: string, startedAt: string): Promise<number> {
-  const { gone } = await oneRow<{ gone: number }>(
-    db,
-    `with gone as (
-       delete from vendor_records v where system = ? and seen_at < ?
-       and not exists (select 1 from scan_seen s where s.run_id = ? and s.external_id = v.external_id) returning external_id),
-     addresses as (delete from vendor_addresses where system = ? and external_id in (select external_id from gone))
-     select count(*)::integer as gone from gone`,
-    [system, startedAt, runId, system],
-  );
-  return gone;
-}
-
-/** Contacts whose record should be there by the ledger, but was not seen by a complete scan that began after it was read back. */
-export async function missingFrom(
-  db: Db,
-  system: string,
-  runId: string,
-  startedAt: string,
-  after: string | null,
-  limit: number,
-): Promise<{ contactId: ContactId; externalId: string }[]> {
-  return rows(
-    db,
-    `select e.contact_id as "contactId", min(e.external_id) as "externalId"
-     from external_ids e join deliveries d on d.contact_id = e.contact_id and d.system = e.system
-     where e.system = ? and not e.former and d.presence = 'present' and d.wanted = d.settled and d.verified_at < ?
-       and (?::uuid is null or e.contact_id > ?::uuid)
-       and not exists (select 1 from scan_seen s where s.run_id = ? and s.external_id = e.external_id)
-     group by e.contact_id order by e.contact_id limit ?`,
-    [system, startedAt, after, after, runId, limit],
-  );
-}
-
-/** Ends a scan: its scratch is emptied. */
-export async function clearSeen(db: Db, runId: string): Promise<void> {
-  await rows(db, 'delete from scan_seen where run_id = ?', [runId]);
 }
 
 /** Forgets single records (erased, purged). */
