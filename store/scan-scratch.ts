@@ -52,6 +52,8 @@ export async function endScan<C extends { missing: number }>(db: Db, scan: Ended
     const ended = endedScan<C>(run.counts);
     if (ended !== null) return ended;
     if (!(await hasScratch(tx, runId))) throw new ScratchLost();
+    // The statistics are of before the run: by them it has seen next to nothing, and a loop over that would take hours.
+    await rows(tx, 'set local enable_nestloop = off');
     const missing = scan.notesMissing ? await noteMissing(tx, scan) : 0;
     await forgetUnseen(tx, system, runId, startedAt);
     await rows(tx, 'delete from scan_seen where run_id = ?', [runId]);
