@@ -14,7 +14,7 @@ import { knownStatements } from '../store/consents.ts';
 import { oneRow } from '../store/db.ts';
 import { getRun, startRun, updateRun } from '../store/runs.ts';
 import type { RunKind } from '../store/runs.ts';
-import { beginScratch, endedScan, endScan, hasScratch } from '../store/scan-scratch.ts';
+import { beginScratch, endedScan, endScan } from '../store/scan-scratch.ts';
 import { comparedBy, takePage } from './comparing.ts';
 import type { Scanning } from './comparing.ts';
 import type { Deps, SystemRuntime } from './deps.ts';
@@ -62,8 +62,7 @@ export async function scan(deps: Deps, input: ScanInput): Promise<ScanCounts> {
   if (ended !== null) return ended;
   const reported = Context.current().info.heartbeatDetails as Progress | undefined;
   // What an earlier attempt had seen may be lost since: then its cursor is of no use.
-  const saved = isComplete && !(await hasScratch(deps.db, input.runId)) ? undefined : reported;
-  if (isComplete) await beginScratch(deps.db, input.runId);
+  const saved = !isComplete || (await beginScratch(deps.db, input.runId)) ? reported : undefined;
   const counts: ScanCounts = saved?.counts ?? nothingYet();
   const statements = await knownStatements(deps.db);
   const scanning: Scanning = { deps, runtime, input, statements, rules: comparedBy(deps, runtime, statements), counts };

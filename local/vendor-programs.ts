@@ -48,7 +48,7 @@ export async function startVendor(
   settings: Record<string, unknown>,
 ): Promise<VendorProcess> {
   const program = await startProgram({
-    // A million records are 2 to 4 GB, and Node's own bound may lie below.
+    // A million records are one to two GB, and on a small machine Node's own bound lies below.
     nodeArgs: ['--max-old-space-size=8192'],
     args: ['sandboxes/main.ts', vendor],
     ready: /control http/,

@@ -90,23 +90,29 @@ const HASH_BYTES = 32;
 
 /**
  * Which of many persons are suppressed, in one query.
- * @param hashesOf for a caller who has made the hashes ahead
  * @returns for each, the kinds of tombstone that matched, in no order; empty when free
  */
 export async function suppressed(
   db: Db | Tx,
   keyring: Keyring,
   people: Pick<ContactData, 'emails' | 'givenName' | 'familyName' | 'externalRef'>[],
-  hashesOf: (person: (typeof people)[number]) => SuppressionHash[] = (person) => suppressionHashes(keyring, person),
-): Promise<('email' | 'email_name' | 'ref')[][]> {
+): Promise<SuppressionHash['kind'][][]> {
+  return suppressedBy(
+    db,
+    people.map((person) => suppressionHashes(keyring, person)),
+  );
+}
+
+/** `suppressed`, by the `suppressionHashes` of each person. */
+export async function suppressedBy(db: Db | Tx, hashes: SuppressionHash[][]): Promise<SuppressionHash['kind'][][]> {
   const asked = { email: asking(), email_name: asking(), ref: asking() };
-  for (const [at, person] of people.entries()) {
-    for (const { kind, hash } of hashesOf(person)) {
+  for (const [at, mine] of hashes.entries()) {
+    for (const { kind, hash } of mine) {
       asked[kind].hashes.push(hash);
       asked[kind].who.push(at);
     }
   }
-  const matched: ('email' | 'email_name' | 'ref')[][] = people.map(() => []);
+  const matched: SuppressionHash['kind'][][] = hashes.map(() => []);
   if (Object.values(asked).every(({ who }) => who.length === 0)) return matched;
   const found = await rows<{ kind: keyof typeof asked; at: number }>(
     db,

@@ -17,8 +17,17 @@ export class ScratchLost extends Error {
   }
 }
 
-export async function beginScratch(db: Db, runId: string): Promise<void> {
-  await rows(db, 'insert into scan_seen (run_id, external_id) values (?, ?) on conflict do nothing', [runId, MARK]);
+/**
+ * Begins the scratch of a scan, or goes on with it.
+ * @returns true where what an earlier attempt has seen is still there: its cursor can be used
+ */
+export async function beginScratch(db: Db, runId: string): Promise<boolean> {
+  const begun = await rows(
+    db,
+    'insert into scan_seen (run_id, external_id) values (?, ?) on conflict do nothing returning 1',
+    [runId, MARK],
+  );
+  return begun.length === 0;
 }
 
 /** False after a crash of PostgreSQL, and when the scan has ended. */

@@ -7,7 +7,7 @@ import type { EvidenceFacts } from '../domain/consent.ts';
 import { emptyContactData } from '../domain/contact.ts';
 import type { ContactData, ContactId } from '../domain/contact.ts';
 import { consentEventsOf, recordConsents } from './consents.ts';
-import { COLUMN_OF, DATA_FIELDS, suppressed, suppressionHashes, toContact } from './contacts.ts';
+import { COLUMN_OF, DATA_FIELDS, suppressedBy, suppressionHashes, toContact } from './contacts.ts';
 import type { ContactRow, SuppressionHash } from './contacts.ts';
 import { rows as queryRows, sqlState } from './db.ts';
 import type { Tx } from './db.ts';
@@ -109,11 +109,9 @@ export async function planBatch(
       earlier,
     );
     if (asked.size === 0) return plan;
-    const found = await suppressed(
+    const found = await suppressedBy(
       tx,
-      keyring,
-      [...asked.values()],
-      (person) => hashes.get(identityOf(person)) ?? suppressionHashes(keyring, person),
+      [...asked].map(([identity, person]) => hashes.get(identity) ?? suppressionHashes(keyring, person)),
     );
     for (const [index, key] of [...asked.keys()].entries()) answers.set(key, (found[index]?.length ?? 0) > 0);
     // Nobody among them is suppressed: the plan stands as it was made.
