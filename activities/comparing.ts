@@ -15,12 +15,15 @@ import type { Agreed } from '../store/vendor-records.ts';
 import type { Deps, SystemRuntime } from './deps.ts';
 import { compareReading, stricterPurposes } from './judging.ts';
 import { idsFor, itemFor, planOne, shortHash } from './planning.ts';
+import type { Turn } from './precedence.ts';
 import type { ScanCounts, ScanInput } from './scanning.ts';
 import { recordWithdrawals } from './withdrawals.ts';
 
 /** A scan under way. */
 export interface Scanning {
   deps: Deps;
+  /** Its place behind all that somebody waits for. */
+  turn: Turn;
   runtime: SystemRuntime;
   input: ScanInput;
   statements: ReadonlySet<string>;
@@ -49,10 +52,15 @@ export async function takePage(
   observations: readonly Observation[],
   readAt: string,
 ): Promise<void> {
-  const { deps, runtime, input, counts } = scanning;
+  const { deps, runtime, input, counts, turn } = scanning;
   const { db, keyring } = deps;
+  await turn.giveWay();
   const present = observations.filter((o) => o.presence !== 'gone');
-  const digests = new Map(present.map((o) => [o.externalId, digestOf(keyring, scanning.rules, o)]));
+  const digests = new Map<string, Buffer>();
+  for (const one of present) {
+    await turn.breathe();
+    digests.set(one.externalId, digestOf(keyring, scanning.rules, one));
+  }
   const left = await withoutAgreed(db, runtime.name, input.kind === 'changes' ? null : input.runId, digests);
   counts.seen += present.length;
   counts.compared += digests.size - left.size;
@@ -63,6 +71,7 @@ export async function takePage(
   const seen = toCompare.map((o) => ({ ...o, consents: o.consents as Record<string, string> }));
   await saveSeen(db, keyring, runtime.name, seen);
   const owners = await ownersOf(db, runtime.name, seen);
+  await turn.giveWay();
   const loaded = await loadForDelivery(db, keyring, runtime.name, [...new Set(owners.values())]);
   const byId = new Map(loaded.map((l) => [l.contact.id, l]));
   const erased = await tombstoned(
@@ -73,6 +82,7 @@ export async function takePage(
   const found: Drift[] = [];
   const agreed: Agreed[] = [];
   for (const observation of toCompare) {
+    await turn.breathe();
     const { externalId } = observation;
     const owner = owners.get(externalId) ?? erased.get(externalId);
     if (owner === undefined) {

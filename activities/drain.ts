@@ -43,6 +43,8 @@ export interface DrainResult {
 /** Whole batches that fail for the vendor's sake, one after the other, before the attempt fails. */
 const TROUBLED_BATCHES_TO_FAIL = 3;
 const HEARTBEAT_MS = 1_000;
+/** So long past its bound a drain waits for what is under way before it begins nothing more at all. */
+const OVERTIME_MS = 60_000;
 const LONGEST_STRETCH = 8;
 /** Batches that are claimed at once for each place of bulk. */
 const CLAIM_AHEAD = 3;
@@ -79,8 +81,11 @@ class Drain {
   readonly #runtime: SystemRuntime;
   readonly #places: BatchPlaces;
   readonly #started = performance.now();
-  /** Ends waits for tokens: at the bound, at a pause, at shutdown. */
+  /** Ends waits for tokens, and the drain: at the bound, at a pause, at shutdown. */
   readonly #closing = new AbortController();
+  /** Ends them for bulk, and begins no more of it: first thing at the bound. */
+  readonly #closingBulk = new AbortController();
+  readonly #bulkCloses = AbortSignal.any([this.#closing.signal, this.#closingBulk.signal]);
   readonly #inFlight = new Set<ContactId>();
   readonly #running: Record<DueClass, Set<Promise<void>>> = { urgent: new Set(), live: new Set(), bulk: new Set() };
   /** Contacts whose outcome waits to be folded, or whose earlier call is not taken over yet. */
@@ -131,7 +136,7 @@ class Drain {
     } finally {
       this.#wake.close();
       this.#closing.abort();
-      await Promise.all(Object.values(this.#running).flatMap((set) => [...set]));
+      await Promise.all(this.#busy());
       clearInterval(ticker);
       this.#deps.stopping.removeEventListener('abort', shutDown);
       await releaseLease(db, this.#runtime.name, this.#token).catch(() => undefined);
@@ -191,6 +196,10 @@ class Drain {
     };
   }
 
+  #busy(): Promise<void>[] {
+    return Object.values(this.#running).flatMap((set) => [...set]);
+  }
+
   #close(ended: DrainResult['ended']): void {
     if (!this.#closing.signal.aborted) this.#ended = ended;
     this.#closing.abort();
@@ -209,7 +218,10 @@ class Drain {
     let sweptAt = 0;
     while (!this.#closing.signal.aborted) {
       const now = performance.now();
-      if (now - this.#started > timing.drainMs) {
+      const overMs = now - this.#started - timing.drainMs;
+      // Batches under way may take long where calls are few: what is urgent does not wait for them.
+      if (overMs > 0) this.#closingBulk.abort();
+      if (overMs > OVERTIME_MS || (overMs > 0 && this.#busy().length === 0)) {
         this.#close('bound');
         break;
       }
@@ -219,7 +231,7 @@ class Drain {
         await this.#sweep();
       }
       const started = await this.#fill();
-      const busy = Object.values(this.#running).flatMap((set) => [...set]);
+      const busy = this.#busy();
       if (busy.length === 0 && !started) {
         idleSince ??= now;
         const waitMs = (await nextDueInMs(db, this.#runtime.name)) ?? timing.lingerMs;
@@ -253,6 +265,10 @@ class Drain {
   async #fill(): Promise<boolean> {
     const size = this.#runtime.capabilities.deliverBatch * this.#stretch;
     const places = this.#places.now();
+    if (this.#closingBulk.signal.aborted) {
+      places.bulk = 0;
+      this.#ahead = [];
+    }
     const free = (callClass: DueClass): number => Math.max(0, places[callClass] - this.#running[callClass].size);
     const quick = free('urgent') + free('live');
     const refill = free('bulk') > 0 && this.#ahead.length < size;
@@ -297,19 +313,20 @@ class Drain {
 
   async #work(due: Due[], callClass: DueClass): Promise<void> {
     const startedAt = performance.now();
-    const spent = { waitedMs: 0, calls: 0 };
+    const spent = { waitedMs: 0, vendorMs: 0, calls: 0 };
     try {
       const report = await runBatch(
         {
           deps: this.#deps,
           runtime: this.#runtime,
           token: this.#token,
-          closing: this.#closing.signal,
+          closing: callClass === 'bulk' ? this.#bulkCloses : this.#closing.signal,
           expectsCalls: this.#stretch === 1,
           onCall: () => {
             this.#totals.calls += 1;
             spent.calls += 1;
           },
+          onCalled: (ms) => (spent.vendorMs += ms),
           onWaited: (ms) => (spent.waitedMs += ms),
         },
         due,

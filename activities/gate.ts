@@ -8,11 +8,12 @@ import type { CallClass } from '../domain/call-class.ts';
 import { endCalls, observeLimits, refundCall, takeCall } from '../store/budgets.ts';
 import type { Db } from '../store/db.ts';
 import type { Meter } from '../telemetry/metrics.ts';
-import { standingBack } from './precedence.ts';
-import type { Waiting } from './precedence.ts';
+import type { Turn } from './precedence.ts';
 
 export interface GateOptions {
   db: Db;
+  /** Whose calls these are: while they wait nobody gives way to it. */
+  turn?: Turn;
   account: string;
   callClass: CallClass;
   callTimeoutMs: number;
@@ -205,7 +206,8 @@ export function openGate(options: GateOptions): EngineGate {
     }
   }
 
-  const waiting: Waiting = options.callClass === 'urgent' ? standingBack() : async (wait) => wait();
+  const waiting = async <T>(wait: () => Promise<T>): Promise<T> =>
+    options.turn === undefined ? wait() : options.turn.waiting(wait);
 
   return {
     concurrency: Math.max(1, options.concurrency - 1),

@@ -20,6 +20,7 @@ import type { Scanning } from './comparing.ts';
 import type { Deps, SystemRuntime } from './deps.ts';
 import { runtimeOf } from './deps.ts';
 import { openGate } from './gate.ts';
+import { Turn } from './precedence.ts';
 
 export interface ScanInput {
   system: string;
@@ -65,7 +66,9 @@ export async function scan(deps: Deps, input: ScanInput): Promise<ScanCounts> {
   const saved = !isComplete || (await beginScratch(deps.db, input.runId)) ? reported : undefined;
   const counts: ScanCounts = saved?.counts ?? nothingYet();
   const statements = await knownStatements(deps.db);
-  const scanning: Scanning = { deps, runtime, input, statements, rules: comparedBy(deps, runtime, statements), counts };
+  const rules = comparedBy(deps, runtime, statements);
+  const turn = new Turn('scan');
+  const scanning: Scanning = { deps, turn, runtime, input, statements, rules, counts };
   let cursor = saved?.cursor ?? undefined;
   let progress: Progress | undefined = saved;
   // Says between pages, and while it is ended, that the process lives; each vendor call has a time limit of its own.

@@ -34,7 +34,9 @@ export function listMembers(audience: Audience, permissions: Permission[], reque
   const key = JSON.stringify([sort, reversed, since, before, statuses, uniqueId]);
   const found = foundOnce(audience, key, () => {
     const inOrder =
-      sort === 'last_changed' || since !== undefined ? audience.changedAfter(since ?? -1) : audience.all();
+      sort === 'last_changed' || since !== undefined
+        ? audience.changedBetween(since ?? -1, before ?? Infinity)
+        : audience.all();
     const all = [...inOrder].filter(matches);
     if (sort === 'timestamp_opt') all.sort((a, b) => a.timestampOpt.localeCompare(b.timestampOpt));
     if (sort === 'timestamp_signup') all.sort((a, b) => a.timestampSignup.localeCompare(b.timestampSignup));

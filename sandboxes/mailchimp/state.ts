@@ -172,10 +172,11 @@ export class Audience {
     return this.#members.values();
   }
 
-  /** By last change, oldest first, later than `afterMs`. */
-  *changedAfter(afterMs: number): Generator<Member> {
+  /** By last change, oldest first, later than `afterMs` and before `beforeMs`. */
+  *changedBetween(afterMs: number, beforeMs: number): Generator<Member> {
     for (let at = this.#position(afterMs); at < this.#changes.length; at += 1) {
-      const { member } = this.#changes[at]!;
+      const { member, ms } = this.#changes[at]!;
+      if (ms >= beforeMs) return;
       if (member !== undefined) yield member;
     }
   }

@@ -97,21 +97,25 @@ interface Index {
   byAccount: Map<string, string>;
 }
 
-/** The state with look-ups over it, rebuilt when they are next needed. */
+type Compare = (a: Contact, b: Contact) => number;
+
+/** The state with look-ups and orders over it, which are kept as it changes: a million contacts are not gone through anew for each change. */
 export class Books {
   state: State;
-  #index: Index | undefined;
-  #sorted = new Map<string, Contact[]>();
+  #index: Index;
+  #sorted = new Map<string, { list: Contact[]; compare: Compare }>();
   #selected: { key: string; list: Contact[] } | undefined;
 
   constructor(state: State) {
     this.state = state;
+    this.#index = indexOf(state);
   }
 
   replace(state: State): void {
     this.state = state;
-    this.#index = undefined;
-    this.#changed();
+    this.#index = indexOf(state);
+    this.#sorted.clear();
+    this.#selected = undefined;
   }
 
   get(id: string): Contact | undefined {
@@ -119,22 +123,22 @@ export class Books {
     return Object.hasOwn(contacts, id) ? contacts[id] : undefined;
   }
 
-  /** Stores a contact, new or changed. */
+  /** Stores a contact, new or changed. What was stored before must not have been changed itself. */
   put(contact: Contact): void {
     const before = this.get(contact.ContactID);
     this.state.contacts[contact.ContactID] = contact;
-    this.#changed();
-    if (this.#index === undefined) return;
     if (before !== undefined) forget(this.#index, before);
     enter(this.#index, contact);
+    this.#reorder(before, contact);
   }
 
   remove(id: string): boolean {
-    const had = this.get(id) !== undefined;
+    const before = this.get(id);
+    if (before === undefined) return false;
     delete this.state.contacts[id];
-    this.#index = undefined;
-    this.#changed();
-    return had;
+    forget(this.#index, before);
+    this.#reorder(before, undefined);
+    return true;
   }
 
   activeNamed(name: string): Contact | undefined {
@@ -149,14 +153,14 @@ export class Books {
     return this.#find('byAccount', folded(account));
   }
 
-  /** All contacts in the given order; the list must not be changed. */
-  sorted(order: string, compare: (a: Contact, b: Contact) => number): Contact[] {
-    let list = this.#sorted.get(order);
-    if (list === undefined) {
-      list = Object.values(this.state.contacts).toSorted(compare);
-      this.#sorted.set(order, list);
+  /** All contacts in the given order, which leaves no two equal; the list must not be changed. */
+  sorted(order: string, compare: Compare): Contact[] {
+    let sorted = this.#sorted.get(order);
+    if (sorted === undefined) {
+      sorted = { list: Object.values(this.state.contacts).toSorted(compare), compare };
+      this.#sorted.set(order, sorted);
     }
-    return list;
+    return sorted.list;
   }
 
   /** The same selection again, made anew after any change: the pages of one listing share one. The list must not be changed. */
@@ -165,19 +169,41 @@ export class Books {
     return this.#selected.list;
   }
 
-  #changed(): void {
-    this.#sorted.clear();
+  #reorder(before: Contact | undefined, after: Contact | undefined): void {
     this.#selected = undefined;
+    for (const { list, compare } of this.#sorted.values()) {
+      const from = before === undefined ? undefined : placeOf(before, list, compare);
+      if (from !== undefined && after !== undefined && compare(before!, after) === 0) {
+        list[from] = after;
+        continue;
+      }
+      if (from !== undefined) list.splice(from, 1);
+      if (after !== undefined) list.splice(placeOf(after, list, compare), 0, after);
+    }
   }
 
   #find(map: keyof Index, key: string): Contact | undefined {
-    if (this.#index === undefined) {
-      this.#index = { activeByName: new Map(), byNumber: new Map(), byAccount: new Map() };
-      for (const contact of Object.values(this.state.contacts)) enter(this.#index, contact);
-    }
     const id = this.#index[map].get(key);
     return id === undefined ? undefined : this.get(id);
   }
+}
+
+/** Where in an ordered list it is, or would be. */
+function placeOf(contact: Contact, list: readonly Contact[], compare: Compare): number {
+  let low = 0;
+  let high = list.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (compare(list[middle]!, contact) < 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function indexOf(state: State): Index {
+  const index: Index = { activeByName: new Map(), byNumber: new Map(), byAccount: new Map() };
+  for (const contact of Object.values(state.contacts)) enter(index, contact);
+  return index;
 }
 
 /** Xero compares names without regard to case and outer spaces. */

@@ -1,10 +1,13 @@
 /** How many batches are in flight at once. */
 import { expect, test } from 'vitest';
 import { BatchPlaces } from '../../activities/places.ts';
+import type { TimedBatch } from '../../activities/places.ts';
 
-function bulkAfter(callsPerSecond: number | null, batches: { ms: number; waitedMs: number; calls: number }[]): number {
+type Timed = Omit<TimedBatch, 'vendorMs'> & { vendorMs?: number };
+
+function bulkAfter(callsPerSecond: number | null, batches: Timed[]): number {
   const places = new BatchPlaces({ concurrency: 10, callsPerSecond });
-  for (const batch of batches) places.tookBulk(batch);
+  for (const batch of batches) places.tookBulk({ vendorMs: 0, ...batch });
   return places.now().bulk;
 }
 
@@ -12,7 +15,7 @@ function many<T>(of: T): T[] {
   return Array.from({ length: 50 }, () => of);
 }
 
-test('without a rate limit bulk has all places there are, before anything is known of a limited account two', () => {
+test('before anything is known bulk has all places there are without a rate limit, with one two', () => {
   expect(bulkAfter(null, [])).toBe(6);
   expect(bulkAfter(19, [])).toBe(2);
 });
@@ -21,6 +24,14 @@ test('as many batches as keep the rate in use, and one: slow calls need more of 
   expect(bulkAfter(19, many({ ms: 120, waitedMs: 0, calls: 3 }))).toBe(2);
   expect(bulkAfter(19, many({ ms: 450, waitedMs: 0, calls: 3 }))).toBe(4);
   expect(bulkAfter(19, many({ ms: 6_000, waitedMs: 0, calls: 3 }))).toBe(6);
+});
+
+test('without a rate limit as many batches as keep this process busy while calls are out, and one', () => {
+  expect(bulkAfter(null, many({ ms: 400, waitedMs: 0, vendorMs: 40, calls: 2 }))).toBe(3);
+  expect(bulkAfter(null, many({ ms: 400, waitedMs: 0, vendorMs: 280, calls: 2 }))).toBe(5);
+  expect(bulkAfter(null, many({ ms: 400, waitedMs: 0, vendorMs: 395, calls: 2 }))).toBe(6);
+  // Two calls side by side.
+  expect(bulkAfter(null, many({ ms: 400, waitedMs: 0, vendorMs: 700, calls: 2 }))).toBe(6);
 });
 
 test('waiting for a token is not slowness: at a call a second nine calls take nine seconds, and two batches are enough', () => {

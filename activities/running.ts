@@ -1,0 +1,31 @@
+/** A batch under way, as its steps see it. */
+import type { BatchTrace } from '../telemetry/batch-trace.ts';
+import type { Deps, SystemRuntime } from './deps.ts';
+import type { Turn } from './precedence.ts';
+
+export interface BatchContext {
+  deps: Deps;
+  runtime: SystemRuntime;
+  token: number;
+  closing: AbortSignal;
+  /** The last batches needed a call for nearly all of theirs: the token is taken first, and the record loaded once, after it. */
+  expectsCalls: boolean;
+  onCall: (name: string) => void;
+  /** A call was out so long. */
+  onCalled: (ms: number) => void;
+  /** So long it waited for a token, a connection, or more urgent work. */
+  onWaited: (ms: number) => void;
+}
+
+/** `trace`: null where nobody traces. */
+export type Running = BatchContext & { trace: BatchTrace | null; turn: Turn };
+
+/** Between two steps: more urgent batches pass. */
+export async function giveWay({ turn, onWaited }: Running): Promise<void> {
+  onWaited(await turn.giveWay());
+}
+
+/** For each of many records: see `Turn.breathe`. */
+export async function breathe({ turn, onWaited }: Running): Promise<void> {
+  onWaited(await turn.breathe());
+}
