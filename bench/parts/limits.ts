@@ -97,6 +97,7 @@ async function urgentUnderBulk(bench: Bench, { db, env }: Installation): Promise
     erasure_under_bulk_ms: {},
   };
   for (const { vendors, changes, everyMs } of ROUNDS) {
+    await nothingUrgent(bench, db, vendors);
     const mine = people.splice(0, changes);
     const withdrawn = new Map<string, number>();
     const erased = new Map<string, number>();
@@ -114,6 +115,20 @@ async function urgentUnderBulk(bench: Bench, { db, env }: Installation): Promise
     }
   }
   return figures;
+}
+
+/** A vendor of few calls is still busy with the changes of the round before: one at a time is what is measured. */
+async function nothingUrgent(bench: Bench, db: Db, vendors: readonly Vendor[]): Promise<void> {
+  for (;;) {
+    const [open] = await rows<{ n: number }>(
+      db,
+      'select count(*)::integer as n from deliveries where system = any (?) and wanted > settled and priority <= 10',
+      [vendors.map((vendor) => SYSTEM[vendor])],
+    );
+    if (open?.n === 0) return;
+    bench.say(`urgent at ${vendors.join(' and ')}: ${open?.n} of before to go`);
+    await sleep(1_000);
+  }
 }
 
 async function withdraw(db: Db, id: string): Promise<void> {
