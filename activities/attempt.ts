@@ -51,7 +51,7 @@ export async function deliverAndVerify(
   const toDeliver = work.filter((one) => !outcomes.has(one));
   if (toDeliver.length > 0) {
     context.trace?.to('write');
-    const answers = await attempt(
+    const answers = await answersOf(
       () =>
         runtime.connector.deliver(
           toDeliver.map((w) => w.item),
@@ -91,7 +91,7 @@ function failed(outcome: Outcome, item: Item): ItemResult {
 }
 
 /** The gate closes between the calls of a batch: what was called is not known to be complete, the rest was not called. */
-async function attempt(run: () => Promise<ItemResult[]>, count: number): Promise<ItemResult[]> {
+async function answersOf(run: () => Promise<ItemResult[]>, count: number): Promise<ItemResult[]> {
   try {
     return await run();
   } catch (error) {
@@ -127,7 +127,8 @@ async function verifyAll(
     open = open.filter((one) => readings.has(one) && hasDifferences(differencesOf(one, readings.get(one), runtime)));
     const pauseMs = REREAD_MS[round];
     if (open.length === 0 || pauseMs === undefined) return;
-    await sleep(pauseMs);
+    await context.turn.waiting(async () => sleep(pauseMs));
+    context.onWaited(pauseMs);
   }
 }
 

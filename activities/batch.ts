@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto';
 import type { ItemResult } from '../connectors/kit/connector.ts';
 import { isSuccess } from '../domain/outcome.ts';
 import { classOf, openCall } from '../store/claims.ts';
-import type { Due } from '../store/claims.ts';
+import type { Due, DueClass } from '../store/claims.ts';
 import { recordBatch } from '../store/record.ts';
 import type { Recorded } from '../store/record.ts';
 import { forgetRecords } from '../store/vendor-records.ts';
@@ -16,7 +16,6 @@ import { deliverAndVerify } from './attempt.ts';
 import { openGate } from './gate.ts';
 import type { EngineGate } from './gate.ts';
 import { Turn } from './precedence.ts';
-import { giveWay } from './running.ts';
 import type { BatchContext, Running } from './running.ts';
 import { triage } from './triage.ts';
 
@@ -35,15 +34,11 @@ export interface BatchReport {
   calledShare: number;
 }
 
-/** A wait for a token longer than this makes the load before it stale. */
+/** A wait longer than this, since the record was loaded, makes that stale. */
 const STALE_MS = 5;
 
 /** Runs one batch. Rejects with GateClosed when no token was to be had, LeaseLost when another drain has taken over. */
-export async function runBatch(
-  context: BatchContext,
-  due: Due[],
-  callClass: 'urgent' | 'live' | 'bulk',
-): Promise<BatchReport> {
+export async function runBatch(context: BatchContext, due: Due[], callClass: DueClass): Promise<BatchReport> {
   const { deps, runtime } = context;
   const trace =
     deps.traces === null ? null : new BatchTrace({ traces: deps.traces, db: deps.db, system: runtime.name, callClass });
@@ -61,11 +56,9 @@ export async function runBatch(
     longestWaitMs: 20_000,
     onCall: context.onCall,
     onWaited: context.onWaited,
-    onCalled: (name, seconds, isFailed) => {
-      context.onCalled(seconds * 1000);
-      trace?.called(name, seconds, isFailed);
-    },
+    ...(trace === null ? {} : { onCalled: trace.called.bind(trace) }),
   });
+  context.onWaited(await turn.letOthersFirst());
   try {
     return await turn.run(async () => run({ ...context, trace, turn }, gate, due));
   } catch (error) {
@@ -79,12 +72,11 @@ export async function runBatch(
 async function run(context: Running, gate: EngineGate, due: Due[]): Promise<BatchReport> {
   const { deps, runtime, token } = context;
   const startedAt = performance.now();
-  await giveWay(context);
   if (context.expectsCalls) await gate.prepay();
   let planned = await triage(context, due);
   if (!context.expectsCalls && planned.work.length > 0) {
     const waitedMs = await gate.prepay();
-    if (waitedMs > STALE_MS) planned = await triage(context, due);
+    if (planned.waitedMs + waitedMs > STALE_MS) planned = await triage(context, due);
   }
   const { settled } = planned;
   const calledShare = due.length === 0 ? 1 : planned.work.length / due.length;

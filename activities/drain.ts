@@ -43,7 +43,7 @@ export interface DrainResult {
 /** Whole batches that fail for the vendor's sake, one after the other, before the attempt fails. */
 const TROUBLED_BATCHES_TO_FAIL = 3;
 const HEARTBEAT_MS = 1_000;
-/** So long past its bound a drain waits for what is under way before it begins nothing more at all. */
+/** So long past its bound a drain begins what is not bulk, while it waits for what is out. */
 const OVERTIME_MS = 60_000;
 const LONGEST_STRETCH = 8;
 /** Batches that are claimed at once for each place of bulk. */
@@ -200,6 +200,16 @@ class Drain {
     return Object.values(this.#running).flatMap((set) => [...set]);
   }
 
+  /**
+   * At the bound: begins no more bulk, and ends when what is out now has ended. That may take long where calls are few, and what is urgent
+   * does not wait for it.
+   */
+  #closeBulk(): void {
+    if (this.#closingBulk.signal.aborted) return;
+    this.#closingBulk.abort();
+    void Promise.all(this.#busy()).then(() => this.#close('bound'));
+  }
+
   #close(ended: DrainResult['ended']): void {
     if (!this.#closing.signal.aborted) this.#ended = ended;
     this.#closing.abort();
@@ -219,12 +229,9 @@ class Drain {
     while (!this.#closing.signal.aborted) {
       const now = performance.now();
       const overMs = now - this.#started - timing.drainMs;
-      // Batches under way may take long where calls are few: what is urgent does not wait for them.
-      if (overMs > 0) this.#closingBulk.abort();
-      if (overMs > OVERTIME_MS || (overMs > 0 && this.#busy().length === 0)) {
-        this.#close('bound');
-        break;
-      }
+      if (overMs > 0) this.#closeBulk();
+      if (overMs > OVERTIME_MS) this.#close('bound');
+      if (this.#closing.signal.aborted) break;
       if (this.#reSweep || now - sweptAt > timing.sweepMs) {
         sweptAt = now;
         this.#reSweep = false;
@@ -313,7 +320,7 @@ class Drain {
 
   async #work(due: Due[], callClass: DueClass): Promise<void> {
     const startedAt = performance.now();
-    const spent = { waitedMs: 0, vendorMs: 0, calls: 0 };
+    const spent = { waitedMs: 0, calls: 0 };
     try {
       const report = await runBatch(
         {
@@ -326,7 +333,6 @@ class Drain {
             this.#totals.calls += 1;
             spent.calls += 1;
           },
-          onCalled: (ms) => (spent.vendorMs += ms),
           onWaited: (ms) => (spent.waitedMs += ms),
         },
         due,

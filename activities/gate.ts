@@ -19,7 +19,7 @@ export interface GateOptions {
   callTimeoutMs: number;
   concurrency: number;
   /**
-   * Fires when whoever waits for a token is to give up (the drain's bound, a pause, shutdown). Calls under way go on, and so does a batch
+   * Fires when whoever waits for a token is to give up (a pause, shutdown, for bulk the drain's bound). Calls under way go on, and so does a batch
    * that has begun: half a batch would be of unknown outcome.
    */
   closing: AbortSignal;

@@ -4,55 +4,67 @@ import type { SystemRuntime } from './deps.ts';
 
 /** Batches of a class in flight at most. */
 const MANY = 6;
+/** So that one can be prepared while another is out. */
+const LEAST = 2;
+/** Where no rate says how many, to begin with. */
+const FIRST = 3;
 /** Weight of the last batch among all that were timed. */
 const WEIGHT = 0.2;
+
+/** So much of its time the thread is at work, and another batch would only make all of them slower. */
+const FULL = 0.9;
 
 /** A batch of bulk that has ended. */
 export interface TimedBatch {
   ms: number;
-  /** What it waited for tokens, connections and more urgent work, which is not its own time. */
+  /** What it waited for tokens, connections, the vendor's own pace and more urgent work, which is not its own time. */
   waitedMs: number;
-  /** What its calls were out. */
-  vendorMs: number;
   calls: number;
 }
+
+/** Share of the time since it was last asked that this thread was at work. */
+type Load = () => number;
 
 /**
  * Urgent and live have places that bulk cannot take. Bulk has as many as are of use, since what is urgent of a contact waits for the batch
  * that it is in. Where the account allows some calls a second, that is what keeps its rate in use (Little's law: the rate times what a call
- * takes, with our own work around it) and one more; else what keeps this process busy while calls are out, and one more.
+ * takes, with our own work around it) and one more; else it has one more as long as this thread is not full, and one less when it is.
  */
 export class BatchPlaces {
   readonly #runtime: Pick<SystemRuntime, 'concurrency' | 'callsPerSecond'>;
-  #secondsPerCall: number | null = null;
-  /** Of a batch's time, what is not the vendor's. */
-  #ownShare: number | null = null;
+  readonly #load: Load;
+  #secondsPerCall = 0;
+  #tried = FIRST;
 
-  constructor(runtime: Pick<SystemRuntime, 'concurrency' | 'callsPerSecond'>) {
+  constructor(runtime: Pick<SystemRuntime, 'concurrency' | 'callsPerSecond'>, load: Load = loadOfThisThread()) {
     this.#runtime = runtime;
+    this.#load = load;
   }
 
   now(): Record<DueClass, number> {
     const { concurrency, callsPerSecond } = this.#runtime;
     const many = Math.max(1, Math.min(MANY, concurrency - 1));
-    const needed =
-      callsPerSecond === null
-        ? Math.ceil(1 / (this.#ownShare ?? 1 / MANY))
-        : Math.ceil(callsPerSecond * (this.#secondsPerCall ?? 0));
-    return { urgent: 2, live: Math.max(1, Math.ceil(many / 2)), bulk: Math.min(many, Math.max(2, needed + 1)) };
+    const needed = callsPerSecond === null ? this.#tried : Math.ceil(callsPerSecond * this.#secondsPerCall) + 1;
+    return { urgent: 2, live: Math.max(1, Math.ceil(many / 2)), bulk: Math.min(many, Math.max(LEAST, needed)) };
   }
 
-  tookBulk({ ms, waitedMs, vendorMs, calls }: TimedBatch): void {
-    const workedMs = ms - waitedMs;
+  tookBulk({ ms, waitedMs, calls }: TimedBatch): void {
+    this.#tried = Math.max(LEAST, Math.min(MANY, this.#tried + (this.#load() > FULL ? -1 : 1)));
     // Of calls that waited side by side the sum says nothing.
-    if (calls === 0 || workedMs <= 0) return;
+    if (calls === 0 || waitedMs >= ms) return;
     // One that timed out must not count for the next twenty.
     const longest = MANY / (this.#runtime.callsPerSecond ?? 1);
-    this.#secondsPerCall = averaged(this.#secondsPerCall, Math.min(longest, workedMs / 1000 / calls));
-    this.#ownShare = averaged(this.#ownShare, Math.max(1 / MANY, (workedMs - vendorMs) / workedMs));
+    const each = Math.min(longest, (ms - waitedMs) / 1000 / calls);
+    this.#secondsPerCall = this.#secondsPerCall === 0 ? each : this.#secondsPerCall * (1 - WEIGHT) + each * WEIGHT;
   }
 }
 
-function averaged(before: number | null, now: number): number {
-  return before === null ? now : before * (1 - WEIGHT) + now * WEIGHT;
+function loadOfThisThread(): Load {
+  let before = performance.eventLoopUtilization();
+  return () => {
+    const now = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(now, before);
+    before = now;
+    return utilization;
+  };
 }

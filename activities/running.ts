@@ -11,9 +11,7 @@ export interface BatchContext {
   /** The last batches needed a call for nearly all of theirs: the token is taken first, and the record loaded once, after it. */
   expectsCalls: boolean;
   onCall: (name: string) => void;
-  /** A call was out so long. */
-  onCalled: (ms: number) => void;
-  /** So long it waited for a token, a connection, or more urgent work. */
+  /** So long it waited for a token, a connection, a late reading, or more urgent work. */
   onWaited: (ms: number) => void;
 }
 
@@ -26,6 +24,8 @@ export async function giveWay({ turn, onWaited }: Running): Promise<void> {
 }
 
 /** For each of many records: see `Turn.breathe`. */
-export async function breathe({ turn, onWaited }: Running): Promise<void> {
-  onWaited(await turn.breathe());
+export async function breathe({ turn, onWaited }: Running): Promise<number> {
+  const ms = await turn.breathe();
+  onWaited(ms);
+  return ms;
 }

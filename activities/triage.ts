@@ -23,7 +23,14 @@ export interface Work {
   item: Item;
 }
 
-export async function triage(context: Running, due: Due[]): Promise<{ work: Work[]; settled: Recorded[] }> {
+export interface Triaged {
+  work: Work[];
+  settled: Recorded[];
+  /** What it let others pass for after the record was loaded. */
+  waitedMs: number;
+}
+
+export async function triage(context: Running, due: Due[]): Promise<Triaged> {
   const { deps, runtime } = context;
   const loaded = await loadForDelivery(
     deps.db,
@@ -45,8 +52,9 @@ export async function triage(context: Running, due: Due[]): Promise<{ work: Work
   const statements = await deps.statements.of(loaded.flatMap((l) => [l, ...l.holders]).flatMap((l) => l.events));
   const work: Work[] = [];
   const settled: Recorded[] = [];
+  let waitedMs = 0;
   for (const one of loaded) {
-    await breathe(context);
+    waitedMs += await breathe(context);
     const planned = planOne(one, runtime.rules, deps.purposes, statements);
     const { want } = planned;
     if (one.suppressed && one.contact.state === 'active') {
@@ -90,7 +98,7 @@ export async function triage(context: Running, due: Due[]): Promise<{ work: Work
     }
     work.push({ planned, item });
   }
-  return { work, settled };
+  return { work, settled, waitedMs };
 }
 
 /**

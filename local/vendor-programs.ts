@@ -21,6 +21,7 @@ export const SANDBOX_CREDENTIALS = {
 export interface Counters {
   total: number;
   effects: number;
+  effectsOf: Record<string, number>;
   limited: number;
   /** Sum of the time that calls were under way. */
   busyMs: number;

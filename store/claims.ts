@@ -13,7 +13,7 @@ export interface Due {
 }
 
 /** Priorities up to this one are urgent: withdrawals and erasures. */
-const URGENT_UP_TO = 10;
+export const URGENT_UP_TO = 10;
 /** Priorities up to this one are live: single changes. Above is bulk. */
 export const LIVE_UP_TO = 20;
 

@@ -42,10 +42,10 @@ export interface DbOptions {
 const UNHEARD_MS = 1_000;
 
 /**
- * A mere day, or a cast of one, means the same whatever the server's own time zone is. Our statements are many and small, but by their
- * estimates a batch of a thousand among a million looks dear enough for helper processes and compilation, which take longer than it does.
+ * Our statements are many and small, but by its estimates PostgreSQL takes a batch of a thousand among a million for dear enough to start
+ * helper processes and to compile: both take longer than the statement. Set once connected, since a pooler in between may refuse it before.
  */
-const SESSION = '-c timezone=UTC -c jit=off -c max_parallel_workers_per_gather=0';
+const SETTINGS = 'set jit = off; set max_parallel_workers_per_gather = 0';
 
 /** Opens a pool; no connection is made before the first query. */
 export function openDb(options: DbOptions): Db {
@@ -56,14 +56,21 @@ export function openDb(options: DbOptions): Db {
       application_name: options.applicationName,
       types,
       keepAlive: true,
-      options: SESSION,
+      // A mere day, or a cast of one, means the same whatever the server's own time zone is.
+      options: '-c timezone=UTC',
       connectionTimeoutMillis: 10_000,
       ...(options.statementMs === undefined
         ? {}
         : { statement_timeout: options.statementMs, query_timeout: options.statementMs + UNHEARD_MS }),
     } as Knex.PgConnectionConfig,
     searchPath: [SCHEMA, 'public'],
-    pool: { min: 0, max: options.poolMax ?? 10, idleTimeoutMillis: 30_000 },
+    pool: {
+      min: 0,
+      max: options.poolMax ?? 10,
+      idleTimeoutMillis: 30_000,
+      afterCreate: (connection: pg.Client, done: (error: Error | null, connection: pg.Client) => void) =>
+        connection.query(SETTINGS, (error: Error | null) => done(error, connection)),
+    },
     acquireConnectionTimeout: 20_000,
     // knex writes lost connections to standard output by itself; whoever asked gets the error and says so in its own way.
     log: { warn: () => {}, error: () => {}, deprecate: () => {}, debug: () => {} },

@@ -140,8 +140,8 @@ async function night({ db, env, vendors }: Installation, some: readonly Vendor[]
 }
 
 /** What changed something, besides new access tokens: half an hour is nearer than the end of a night of a million. */
-function writesIn({ effects, calls }: Counters): number {
-  const tokens = Object.entries(calls).filter(([call]) => call.endsWith('/token'));
+function writesIn({ effects, effectsOf }: Counters): number {
+  const tokens = Object.entries(effectsOf).filter(([call]) => call.endsWith('/token'));
   return effects - tokens.reduce((sum, [, count]) => sum + count, 0);
 }
 

@@ -21,6 +21,8 @@ export interface JournalEntry {
 export interface Counters {
   total: number;
   effects: number;
+  /** Those by `METHOD /route/{id}`, as in `calls`. */
+  effectsOf: Record<string, number>;
   /** 429 and the like, answered by the vendor's own limits (not by a fault). */
   limited: number;
   faults: number;
@@ -46,7 +48,8 @@ export class Journal {
   /** Goes on after a restart where the last process stopped. */
   resume(lastSeq: number, counters: Counters): void {
     this.#seq = lastSeq;
-    this.counters = counters;
+    // One that was kept by an earlier release has fewer.
+    this.counters = { ...emptyCounters(), ...counters };
   }
 
   add(entry: Omit<JournalEntry, 'seq' | 'at'>, route: string, limited: boolean): void {
@@ -59,7 +62,10 @@ export class Journal {
     counters.total += 1;
     counters.calls[call] = (counters.calls[call] ?? 0) + 1;
     counters.maxInFlight = Math.max(counters.maxInFlight, entry.inFlight);
-    if (entry.effect) counters.effects += 1;
+    if (entry.effect) {
+      counters.effects += 1;
+      counters.effectsOf[call] = (counters.effectsOf[call] ?? 0) + 1;
+    }
     if (limited) counters.limited += 1;
     if (entry.fault !== undefined) counters.faults += 1;
   }
@@ -84,7 +90,7 @@ export class Journal {
 }
 
 function emptyCounters(): Counters {
-  return { total: 0, effects: 0, limited: 0, faults: 0, maxInFlight: 0, busyMs: 0, calls: {} };
+  return { total: 0, effects: 0, effectsOf: {}, limited: 0, faults: 0, maxInFlight: 0, busyMs: 0, calls: {} };
 }
 
 /** `/a/123/b` → `/a/{id}/b`: numbers, hashes, UUIDs and addresses become `{id}`. */

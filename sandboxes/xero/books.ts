@@ -99,11 +99,18 @@ interface Index {
 
 type Compare = (a: Contact, b: Contact) => number;
 
+interface Sorted {
+  list: Contact[];
+  compare: Compare;
+  /** New contacts that are not in the list yet: one by one, each would move all behind it. */
+  added: Contact[];
+}
+
 /** The state with look-ups and orders over it, which are kept as it changes: a million contacts are not gone through anew for each change. */
 export class Books {
   state: State;
   #index: Index;
-  #sorted = new Map<string, { list: Contact[]; compare: Compare }>();
+  #sorted = new Map<string, Sorted>();
   #selected: { key: string; list: Contact[] } | undefined;
 
   constructor(state: State) {
@@ -157,10 +164,10 @@ export class Books {
   sorted(order: string, compare: Compare): Contact[] {
     let sorted = this.#sorted.get(order);
     if (sorted === undefined) {
-      sorted = { list: Object.values(this.state.contacts).toSorted(compare), compare };
+      sorted = { list: Object.values(this.state.contacts).toSorted(compare), compare, added: [] };
       this.#sorted.set(order, sorted);
     }
-    return sorted.list;
+    return whole(sorted);
   }
 
   /** The same selection again, made anew after any change: the pages of one listing share one. The list must not be changed. */
@@ -171,13 +178,19 @@ export class Books {
 
   #reorder(before: Contact | undefined, after: Contact | undefined): void {
     this.#selected = undefined;
-    for (const { list, compare } of this.#sorted.values()) {
-      const from = before === undefined ? undefined : placeOf(before, list, compare);
-      if (from !== undefined && after !== undefined && compare(before!, after) === 0) {
+    for (const sorted of this.#sorted.values()) {
+      if (before === undefined) {
+        if (after !== undefined) sorted.added.push(after);
+        continue;
+      }
+      const { compare } = sorted;
+      const list = whole(sorted);
+      const from = placeOf(before, list, compare);
+      if (after !== undefined && compare(before, after) === 0) {
         list[from] = after;
         continue;
       }
-      if (from !== undefined) list.splice(from, 1);
+      list.splice(from, 1);
       if (after !== undefined) list.splice(placeOf(after, list, compare), 0, after);
     }
   }
@@ -186,6 +199,17 @@ export class Books {
     const id = this.#index[map].get(key);
     return id === undefined ? undefined : this.get(id);
   }
+}
+
+/** All of an order, with what was added since. */
+function whole(sorted: Sorted): Contact[] {
+  const { list, added, compare } = sorted;
+  if (added.length > 0) {
+    // Two runs that are in order, which the engine's sort merges.
+    sorted.list = [...list, ...added.toSorted(compare)].toSorted(compare);
+    sorted.added = [];
+  }
+  return sorted.list;
 }
 
 /** Where in an ordered list it is, or would be. */

@@ -12,7 +12,8 @@ const PAGE_SIZE_MAX = 1000;
 /** Longer query strings are not found: with 36 characters an id, that is the reported end at some 55 ids. */
 const QUERY_CHARS_MAX = 2048;
 
-const COMPARE: Record<string, (a: Contact, b: Contact) => number> = {
+/** The orders there are. No two contacts are equal in any. */
+export const COMPARE: Record<string, (a: Contact, b: Contact) => number> = {
   NAME: (a, b) => compareText(a.Name.toLowerCase(), b.Name.toLowerCase()) || compareText(a.ContactID, b.ContactID),
   CONTACTID: (a, b) => compareText(a.ContactID, b.ContactID),
   EMAILADDRESS: (a, b) =>

@@ -3,11 +3,9 @@ import { expect, test } from 'vitest';
 import { BatchPlaces } from '../../activities/places.ts';
 import type { TimedBatch } from '../../activities/places.ts';
 
-type Timed = Omit<TimedBatch, 'vendorMs'> & { vendorMs?: number };
-
-function bulkAfter(callsPerSecond: number | null, batches: Timed[]): number {
-  const places = new BatchPlaces({ concurrency: 10, callsPerSecond });
-  for (const batch of batches) places.tookBulk({ vendorMs: 0, ...batch });
+function bulkAfter(callsPerSecond: number | null, batches: TimedBatch[], load = 0): number {
+  const places = new BatchPlaces({ concurrency: 10, callsPerSecond }, () => load);
+  for (const batch of batches) places.tookBulk(batch);
   return places.now().bulk;
 }
 
@@ -15,23 +13,37 @@ function many<T>(of: T): T[] {
   return Array.from({ length: 50 }, () => of);
 }
 
-test('before anything is known bulk has all places there are without a rate limit, with one two', () => {
-  expect(bulkAfter(null, [])).toBe(6);
-  expect(bulkAfter(19, [])).toBe(2);
+const BATCH = { ms: 400, waitedMs: 0, calls: 2 };
+
+test('without a rate limit one more as long as this thread is not full, one less when it is', () => {
+  expect(bulkAfter(null, [])).toBe(3);
+  expect(bulkAfter(null, [BATCH], 0.5)).toBe(4);
+  expect(bulkAfter(null, many(BATCH), 0.5)).toBe(6);
+  expect(bulkAfter(null, [BATCH], 0.95)).toBe(2);
+  expect(bulkAfter(null, many(BATCH), 0.95)).toBe(2);
 });
 
-test('as many batches as keep the rate in use, and one: slow calls need more of them at once', () => {
+test('as many as a thread that is really full leaves: its own load is what is measured', () => {
+  const places = new BatchPlaces({ concurrency: 10, callsPerSecond: null });
+  for (let batch = 0; batch < 3; batch += 1) {
+    const until = performance.now() + 20;
+    while (performance.now() < until);
+    places.tookBulk(BATCH);
+  }
+  expect(places.now().bulk).toBe(2);
+});
+
+test('an account of few connections has no more batches than these, less one for what is urgent', () => {
+  const places = new BatchPlaces({ concurrency: 3, callsPerSecond: null }, () => 0);
+  for (const batch of many(BATCH)) places.tookBulk(batch);
+  expect(places.now().bulk).toBe(2);
+});
+
+test('with a rate limit as many batches as keep the rate in use, and one: slow calls need more of them at once', () => {
+  expect(bulkAfter(19, [])).toBe(2);
   expect(bulkAfter(19, many({ ms: 120, waitedMs: 0, calls: 3 }))).toBe(2);
   expect(bulkAfter(19, many({ ms: 450, waitedMs: 0, calls: 3 }))).toBe(4);
   expect(bulkAfter(19, many({ ms: 6_000, waitedMs: 0, calls: 3 }))).toBe(6);
-});
-
-test('without a rate limit as many batches as keep this process busy while calls are out, and one', () => {
-  expect(bulkAfter(null, many({ ms: 400, waitedMs: 0, vendorMs: 40, calls: 2 }))).toBe(3);
-  expect(bulkAfter(null, many({ ms: 400, waitedMs: 0, vendorMs: 280, calls: 2 }))).toBe(5);
-  expect(bulkAfter(null, many({ ms: 400, waitedMs: 0, vendorMs: 395, calls: 2 }))).toBe(6);
-  // Two calls side by side.
-  expect(bulkAfter(null, many({ ms: 400, waitedMs: 0, vendorMs: 700, calls: 2 }))).toBe(6);
 });
 
 test('waiting for a token is not slowness: at a call a second nine calls take nine seconds, and two batches are enough', () => {

@@ -2,20 +2,20 @@
 import { setImmediate as nextRound, setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { Turn } from '../../activities/precedence.ts';
-import type { CallClass } from '../../domain/call-class.ts';
+import type { Rank } from '../../activities/precedence.ts';
 
-/** Whoever is under way until `end` is called; `toWait` begins a wait that `end` ends too. */
-function begin(callClass: CallClass): { turn: Turn; toWait: () => void; end: () => Promise<void> } {
-  const turn = new Turn(callClass);
+interface UnderWay {
+  turn: Turn;
+  end: () => Promise<void>;
+}
+
+/** Somebody who is at work until the end. */
+function begin(rank: Rank): UnderWay {
+  const turn = new Turn(rank);
   const ended = Promise.withResolvers<void>();
-  const wait = Promise.withResolvers<void>();
-  const run = turn.run(async () => {
-    await Promise.race([ended.promise, wait.promise.then(async () => turn.waiting(async () => ended.promise))]);
-    await ended.promise;
-  });
+  const run = turn.run(async () => ended.promise);
   return {
     turn,
-    toWait: wait.resolve,
     end: async () => {
       ended.resolve();
       await run;
@@ -23,67 +23,95 @@ function begin(callClass: CallClass): { turn: Turn; toWait: () => void; end: () 
   };
 }
 
-async function isHeld(step: Promise<unknown>): Promise<boolean> {
-  return Promise.race([step.then(() => false), sleep(50, true)]);
+async function isHeld(step: Promise<unknown>, forMs = 60): Promise<boolean> {
+  return Promise.race([step.then(() => false), sleep(forMs, true)]);
 }
 
 test.each([
-  ['bulk', 'urgent', true],
-  ['scan', 'urgent', true],
-  ['scan', 'live', true],
-  ['bulk', 'live', false],
-  ['scan', 'bulk', false],
-  ['live', 'urgent', false],
-  ['urgent', 'urgent', false],
-] as const)('%s while %s is under way: held is %s', async (behind, ahead, held) => {
-  const { end } = begin(ahead);
-  const step = new Turn(behind).giveWay();
-  expect(await isHeld(step)).toBe(held);
+  { behind: 'bulk', ahead: 'urgent', before: true, begun: true },
+  { behind: 'spare', ahead: 'urgent', before: true, begun: true },
+  { behind: 'scan', ahead: 'urgent', before: true, begun: true },
+  { behind: 'spare', ahead: 'bulk', before: true, begun: false },
+  { behind: 'bulk', ahead: 'live', before: false, begun: false },
+  { behind: 'scan', ahead: 'live', before: false, begun: false },
+  { behind: 'bulk', ahead: 'spare', before: false, begun: false },
+  { behind: 'live', ahead: 'urgent', before: false, begun: false },
+  { behind: 'urgent', ahead: 'urgent', before: false, begun: false },
+] as const)('$behind while $ahead is at work: held before it begins $before, after it $begun', async (one) => {
+  const { end } = begin(one.ahead);
+  const first = new Turn(one.behind).letOthersFirst();
+  const step = new Turn(one.behind).giveWay();
+  expect(await Promise.all([isHeld(first), isHeld(step)])).toEqual([one.before, one.begun]);
   await end();
-  await step;
+  await Promise.all([first, step]);
 });
 
-test('whoever waits for a token or the vendor holds nobody, and does again afterwards', async () => {
-  const first = begin('urgent');
-  const step = new Turn('bulk').giveWay();
-  first.toWait();
-  expect(await isHeld(step)).toBe(false);
-  await first.end();
-
-  const waits = Promise.withResolvers<void>();
-  const worked = Promise.withResolvers<void>();
-  const turn = new Turn('urgent');
-  const run = turn.run(async () => {
-    // Two calls side by side: it waits until both have ended.
-    await Promise.all([turn.waiting(async () => waits.promise), turn.waiting(async () => sleep(1))]);
-    await worked.promise;
-  });
-  await sleep(5);
+test('what is urgent holds others while a wait of it is short, not while it lasts, and again afterwards', async () => {
+  const { turn, end } = begin('urgent');
+  const answered = Promise.withResolvers<void>();
+  // Two calls side by side: it waits until both have ended.
+  const calls = [turn.waiting(async () => answered.promise), turn.waiting(async () => sleep(1))];
+  expect(await isHeld(new Turn('bulk').giveWay(), 20)).toBe(true);
+  await sleep(40);
   expect(await isHeld(new Turn('bulk').giveWay())).toBe(false);
-  waits.resolve();
-  await nextRound();
+  answered.resolve();
+  await Promise.all(calls);
   const later = new Turn('bulk').giveWay();
   expect(await isHeld(later)).toBe(true);
-  worked.resolve();
-  await run;
+  await end();
   await later;
 });
 
-test('somebody who breaks holds nobody any more', async () => {
-  await expect(new Turn('urgent').run(async () => Promise.reject(new Error('broken')))).rejects.toThrow('broken');
-  expect(await isHeld(new Turn('scan').giveWay())).toBe(false);
+test('bulk that waits, for a token or for its turn, holds nobody', async () => {
+  const bulk = begin('bulk');
+  const answered = Promise.withResolvers<void>();
+  const call = bulk.turn.waiting(async () => answered.promise);
+  expect(await isHeld(new Turn('spare').letOthersFirst())).toBe(false);
+  answered.resolve();
+  await call;
+  const urgent = begin('urgent');
+  const step = bulk.turn.giveWay();
+  await nextRound();
+  const spare = new Turn('spare').letOthersFirst();
+  await urgent.end();
+  await step;
+  await bulk.end();
+  await spare;
+});
+
+test.each(['a failure', 'a failure while another call is still out'])('%s leaves nobody held', async (how) => {
+  const turn = new Turn('urgent');
+  const answered = Promise.withResolvers<void>();
+  let late: Promise<void> | undefined;
+  const run = turn.run(async () => {
+    if (how !== 'a failure') late = turn.waiting(async () => answered.promise);
+    return Promise.reject(new Error('broken'));
+  });
+  await expect(run).rejects.toThrow('broken');
+  expect(await isHeld(new Turn('bulk').giveWay())).toBe(false);
+  answered.resolve();
+  await late;
+  expect(await isHeld(new Turn('bulk').giveWay())).toBe(false);
+  // Nor is anything left over that would let bulk pass the next one.
+  const { end } = begin('urgent');
+  const step = new Turn('bulk').giveWay();
+  expect(await isHeld(step)).toBe(true);
+  await end();
+  await step;
 });
 
 test('one step is held for some tenths of a second at most, however many records it has', async () => {
   const { end } = begin('urgent');
   const turn = new Turn('bulk');
-  let waitedMs = await turn.giveWay();
-  expect(waitedMs).toBeGreaterThanOrEqual(290);
+  expect(await turn.giveWay()).toBeGreaterThanOrEqual(290);
   const from = performance.now();
-  while (performance.now() - from < 30) waitedMs = await turn.breathe();
+  let waitedMs = 0;
+  while (performance.now() - from < 30) waitedMs += await turn.breathe();
   expect(waitedMs).toBe(0);
-  expect(await isHeld(turn.giveWay())).toBe(true);
+  const next = turn.giveWay();
+  expect(await isHeld(next)).toBe(true);
   await end();
+  await next;
 });
 
 test('going through many records lets others of this process do their work meanwhile', async () => {

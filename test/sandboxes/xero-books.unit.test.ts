@@ -1,8 +1,9 @@
-/** The sandbox's look-ups and orders are those of a state gone through anew, whatever was done to it. */
+/** The sandbox's orders, and its look-up by number, are those of a state gone through anew. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Books } from '../../sandboxes/xero/books.ts';
-import type { Contact, State } from '../../sandboxes/xero/books.ts';
+import type { State } from '../../sandboxes/xero/books.ts';
+import { COMPARE } from '../../sandboxes/xero/read.ts';
 import { fresh } from '../../sandboxes/xero/write.ts';
 
 const IDS = ['a', 'b', 'c', 'd', 'e', 'f'];
@@ -21,15 +22,6 @@ const step = fc.oneof(
   fc.record({ remove: fc.constantFrom(...IDS) }),
 );
 
-const ORDERS = {
-  id: (a: Contact, b: Contact) => (a.ContactID < b.ContactID ? -1 : 1),
-  changed: (a: Contact, b: Contact) => a._updatedMs - b._updatedMs || (a.ContactID < b.ContactID ? -1 : 1),
-} as const;
-
-function compareBy(order: keyof typeof ORDERS): (a: Contact, b: Contact) => number {
-  return (a, b) => (a.ContactID === b.ContactID && a._updatedMs === b._updatedMs ? 0 : ORDERS[order](a, b));
-}
-
 function nothing(): State {
   return { contacts: {}, refreshTokens: [], accessTokens: [], tokensIssued: 0, remembered: [] };
 }
@@ -44,13 +36,12 @@ test('after any puts and removals', () => {
       const books = new Books(nothing());
       for (const [at, one] of steps.entries()) {
         // From here on the orders are kept; before, they are not there yet.
-        if (at === firstLook) for (const order of ['id', 'changed'] as const) books.sorted(order, compareBy(order));
+        if (at === firstLook) for (const [order, compare] of Object.entries(COMPARE)) books.sorted(order, compare);
         if ('put' in one) books.put({ ...fresh(), ...one.put, ContactNumber: numberOf(one.put) });
         else books.remove(one.remove);
       }
-      for (const order of ['id', 'changed'] as const) {
-        const anew = Object.values(books.state.contacts).toSorted(compareBy(order));
-        expect(books.sorted(order, compareBy(order))).toEqual(anew);
+      for (const [order, compare] of Object.entries(COMPARE)) {
+        expect(books.sorted(order, compare)).toEqual(Object.values(books.state.contacts).toSorted(compare));
       }
       const contacts = Object.values(books.state.contacts);
       for (const ContactNumber of IDS.flatMap((ContactID) =>
