@@ -16,6 +16,7 @@ import { deliverAndVerify } from './attempt.ts';
 import { openGate } from './gate.ts';
 import type { EngineGate } from './gate.ts';
 import { Turn } from './precedence.ts';
+import { giveWay } from './running.ts';
 import type { BatchContext, Running } from './running.ts';
 import { triage } from './triage.ts';
 
@@ -58,7 +59,6 @@ export async function runBatch(context: BatchContext, due: Due[], callClass: Due
     onWaited: context.onWaited,
     ...(trace === null ? {} : { onCalled: trace.called.bind(trace) }),
   });
-  context.onWaited(await turn.letOthersFirst());
   try {
     return await turn.run(async () => run({ ...context, trace, turn }, gate, due));
   } catch (error) {
@@ -72,6 +72,7 @@ export async function runBatch(context: BatchContext, due: Due[], callClass: Due
 async function run(context: Running, gate: EngineGate, due: Due[]): Promise<BatchReport> {
   const { deps, runtime, token } = context;
   const startedAt = performance.now();
+  await giveWay(context);
   if (context.expectsCalls) await gate.prepay();
   let planned = await triage(context, due);
   if (!context.expectsCalls && planned.work.length > 0) {

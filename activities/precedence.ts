@@ -5,10 +5,6 @@
 import { setImmediate as nextRound } from 'node:timers/promises';
 import type { CallClass } from '../domain/call-class.ts';
 
-/** So long at most in one step, whatever is ahead: a token that was had for it must not wait long, or calls come to the vendor together. */
-const LONGEST_MS = 300;
-/** And before it begins, where no token is held. */
-const LONGEST_BEFORE_MS = 1_000;
 /** Whoever has many records to go through takes so long at a time. */
 const STRETCH_MS = 5;
 /** A wait of urgent work that is over before counts as work. */
@@ -18,16 +14,18 @@ const SOON_MS = 40;
 export type Rank = CallClass | 'spare';
 type Counted = 'urgent' | 'bulk';
 
-/** To whom each gives way before it begins. Nobody does for live: somebody may be editing all day. */
-const BEFORE: Record<Rank, readonly Counted[]> = {
-  urgent: [],
-  live: [],
-  bulk: ['urgent'],
-  spare: ['urgent', 'bulk'],
-  scan: ['urgent'],
+/**
+ * To whom each gives way, and in one step so many milliseconds at most: a token that was had for it must not wait long, or calls come to
+ * the vendor together, and what is urgent of a contact waits for the batch that it is in. Nobody gives way to live: somebody may be
+ * editing all day.
+ */
+const AHEAD: Record<Rank, Partial<Record<Counted, number>>> = {
+  urgent: {},
+  live: {},
+  bulk: { urgent: 300 },
+  spare: { urgent: 300, bulk: 100 },
+  scan: { urgent: 300 },
 };
-/** And once it has begun: what is urgent of a contact waits for the batch that it is in. */
-const BEGUN: Record<Rank, readonly Counted[]> = { ...BEFORE, spare: ['urgent'] };
 
 const active: Record<Counted, number> = { urgent: 0, bulk: 0 };
 /** Called when one of them ends or stands back. */
@@ -41,20 +39,15 @@ export class Turn {
   #standsBack = false;
   #standingBack: NodeJS.Timeout | undefined;
   #stretchFrom = performance.now();
-  #leftMs = LONGEST_MS;
+  /** What it gave away in this step. */
+  #givenMs = 0;
 
   constructor(rank: Rank) {
     this.#rank = rank;
   }
 
-  /** To be called before it runs. @returns milliseconds that it took */
-  async letOthersFirst(): Promise<number> {
-    return this.#spend(async () => this.#pass(BEFORE, LONGEST_BEFORE_MS));
-  }
-
   /** Runs it: those behind give way meanwhile. */
   async run<T>(fn: () => Promise<T>): Promise<T> {
-    this.#leftMs = LONGEST_MS;
     this.#isRunning = true;
     this.#standsBack = false;
     this.#count(1);
@@ -89,36 +82,40 @@ export class Turn {
 
   /** To be called between steps. @returns milliseconds that it took */
   async giveWay(): Promise<number> {
-    this.#leftMs = LONGEST_MS;
-    return this.#spend(async () => this.#pass(BEGUN, this.#leftMs));
+    this.#givenMs = 0;
+    return this.#give(async () => this.#pass());
   }
 
   /** To be called for each of many records of a step: the process looks after others now and then. @returns milliseconds that it took */
   async breathe(): Promise<number> {
-    const isDue = BEGUN[this.#rank].length > 0 && performance.now() - this.#stretchFrom >= STRETCH_MS;
-    if (!isDue || this.#leftMs <= 0) return 0;
-    return this.#spend(async () => {
+    const longestMs = Math.max(0, ...Object.values(AHEAD[this.#rank]));
+    if (this.#givenMs >= longestMs || performance.now() - this.#stretchFrom < STRETCH_MS) return 0;
+    return this.#give(async () => {
       await nextRound();
-      await this.#pass(BEGUN, this.#leftMs);
+      await this.#pass();
     });
   }
 
-  async #spend(fn: () => Promise<void>): Promise<number> {
+  async #give(fn: () => Promise<void>): Promise<number> {
     const from = performance.now();
     await fn();
     this.#stretchFrom = performance.now();
     const tookMs = this.#stretchFrom - from;
-    this.#leftMs -= tookMs;
+    this.#givenMs += tookMs;
     return tookMs;
   }
 
   /** Waits while somebody is ahead. Who waits here is not ahead of anybody. */
-  async #pass(ahead: typeof BEFORE, longestMs: number): Promise<void> {
-    const isHeld = (): boolean => ahead[this.#rank].some((rank) => active[rank] > 0);
-    if (!isHeld()) return;
-    const until = performance.now() + longestMs;
+  async #pass(): Promise<void> {
+    const from = performance.now() - this.#givenMs;
+    const heldForMs = (): number => {
+      const ahead = Object.entries(AHEAD[this.#rank]).filter(([rank]) => active[rank as Counted] > 0);
+      return Math.max(0, ...ahead.map(([, ms]) => ms)) - (performance.now() - from);
+    };
+    let leftMs = heldForMs();
+    if (leftMs <= 0) return;
     this.#standBack(true);
-    for (let leftMs = longestMs; leftMs > 0 && isHeld(); leftMs = until - performance.now()) await somebodyEnds(leftMs);
+    for (; leftMs > 0; leftMs = heldForMs()) await somebodyEnds(leftMs);
     this.#standBack(false);
   }
 
