@@ -34,6 +34,7 @@ const watching = new Set<() => void>();
 /** The place of one batch among all of this process; of a scan, what lets others pass. */
 export class Turn {
   readonly #rank: Rank;
+  readonly #longestMs: number;
   #isRunning = false;
   #waits = 0;
   #standsBack = false;
@@ -44,6 +45,7 @@ export class Turn {
 
   constructor(rank: Rank) {
     this.#rank = rank;
+    this.#longestMs = Math.max(0, ...Object.values(AHEAD[rank]));
   }
 
   /** Runs it: those behind give way meanwhile. */
@@ -88,8 +90,7 @@ export class Turn {
 
   /** To be called for each of many records of a step: the process looks after others now and then. @returns milliseconds that it took */
   async breathe(): Promise<number> {
-    const longestMs = Math.max(0, ...Object.values(AHEAD[this.#rank]));
-    if (this.#givenMs >= longestMs || performance.now() - this.#stretchFrom < STRETCH_MS) return 0;
+    if (this.#givenMs >= this.#longestMs || performance.now() - this.#stretchFrom < STRETCH_MS) return 0;
     return this.#give(async () => {
       await nextRound();
       await this.#pass();
