@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { createServers } from './kit/servers.ts';
 import type { Figures, Part } from './kit/part.ts';
 import { tableOf } from './kit/table.ts';
+import { Interrupted, unlessInterrupted } from '../local/interrupted.ts';
 import { PARTS } from './parts/index.ts';
 
 const USAGE = `usage: npm run bench -- [--only ${PARTS.map((p) => p.name).join(',')}] [--contacts N] [--json]
@@ -56,15 +57,17 @@ async function runPart(
   const folder = mkdtempSync(join(tmpdir(), 'plumbline-bench-'));
   const ends: (() => Promise<void>)[] = [];
   try {
-    return await part.run({
-      contacts,
-      folder,
-      say: (line) => say(`  ${line}`),
-      database: () => servers.database(),
-      postgresPid: () => servers.postgresPid(),
-      namespace: () => servers.namespace(),
-      after: (end) => void ends.push(end),
-    });
+    return await unlessInterrupted(say, async () =>
+      part.run({
+        contacts,
+        folder,
+        say: (line) => say(`  ${line}`),
+        database: () => servers.database(),
+        postgresPid: () => servers.postgresPid(),
+        namespace: () => servers.namespace(),
+        after: (end) => void ends.push(end),
+      }),
+    );
   } finally {
     for (const end of ends.toReversed()) await end();
     rmSync(folder, { recursive: true, force: true });
@@ -100,4 +103,9 @@ function say(line: string): void {
 }
 
 // Not by waiting for whatever a measurement left open.
-process.exit(await main());
+process.exit(
+  await main().catch((error: unknown) => {
+    if (error instanceof Interrupted) return error.exitCode;
+    throw error;
+  }),
+);

@@ -1,5 +1,6 @@
 /** Rounds of faults under changes, each with a quiet point at its end. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { unlessInterrupted } from '../local/interrupted.ts';
 import { rows } from '../store/db.ts';
 import {
   background,
@@ -87,7 +88,9 @@ export async function campaign({ count, seed, say }: Options): Promise<Outcome> 
     if (first.length > 0) throw new Error(`before any fault: ${first.join('; ')}`);
     while (outcome.fired < count && outcome.broken === null) {
       outcome.rounds += 1;
-      await round(installation, people, random, outcome, count > LONG ? DENSE : SPARSE);
+      await unlessInterrupted(say, async () =>
+        round(installation, people, random, outcome, count > LONG ? DENSE : SPARSE),
+      );
       say(`round ${outcome.rounds}: ${outcome.fired} of ${count} faults fired, ${people.accepted} changes accepted`);
     }
     const log = outcome.broken === null ? await wholeLog(installation) : [];
