@@ -15,12 +15,23 @@ interface Cursor {
   /** Changed at or after; null: all. */
   fromMs: number | null;
   /** Paging within the second `fromMs`. */
-  second?: { offset: number; size: number };
+  second?: Second;
   /** Of a scan of changes: where each pass starts. */
   sinceMs: number | null;
   /** Latest change met in the first pass. */
   topMs: number;
 }
+
+interface Second {
+  /** So many were read. */
+  offset: number;
+  /** So many there were then. */
+  size: number;
+  /** So many of them are read again, since as many may leave between two pages and the others move up. */
+  overlap?: number;
+}
+
+const LEAST_OVERLAP = 50;
 
 /** @throws ConnectorStop */
 export async function readPage(
@@ -64,26 +75,27 @@ async function byTime(session: Session, cursor: Cursor, gate: Gate): Promise<Ste
   return { members: [], next: { ...cursor, fromMs: lastMs, second: { offset: 0, size: 0 } } };
 }
 
-async function bySecond(
-  session: Session,
-  cursor: Cursor,
-  second: { offset: number; size: number },
-  gate: Gate,
-): Promise<Step> {
+async function bySecond(session: Session, cursor: Cursor, second: Second, gate: Gate): Promise<Step> {
   const fromMs = cursor.fromMs ?? 0;
+  const overlap = second.overlap ?? 0;
+  const offset = Math.max(0, second.offset - overlap);
   const query = { archived: cursor.pass === 'archived', sinceMs: fromMs - SECOND_MS, beforeMs: fromMs + SECOND_MS };
-  const { members, total } = await session.client.page({ ...query, offset: second.offset }, gate);
+  const { members, total } = await session.client.page({ ...query, offset }, gate);
   const left = Math.max(0, second.size - total);
-  if (left > 0 && second.offset > 0) {
-    // Some have left the second and the others moved up: go back by as many.
-    return { members: [], next: { ...cursor, second: { offset: Math.max(0, second.offset - left), size: total } } };
+  if (offset > 0 && left > second.offset - offset) {
+    // Some that were not read are before this page now: go back by as many. Where members go on leaving, that alone would never end.
+    const more = Math.min(PAGE_SIZE / 2, Math.max(LEAST_OVERLAP, overlap * 2, left * 2));
+    return {
+      members: [],
+      next: { ...cursor, second: { offset: Math.max(0, second.offset - left), size: total, overlap: more } },
+    };
   }
   const kept = members.filter((member) => changedMs(member) === fromMs);
   if (members.length < PAGE_SIZE) {
     const { second: _done, ...rest } = cursor;
     return { members: kept, next: { ...rest, fromMs: fromMs + SECOND_MS } };
   }
-  return { members: kept, next: { ...cursor, second: { offset: second.offset + members.length, size: total } } };
+  return { members: kept, next: { ...cursor, second: { offset: offset + members.length, size: total, overlap } } };
 }
 
 function nextPass({ pass, sinceMs, topMs }: Cursor): Cursor | null {
