@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { createServers } from './kit/servers.ts';
 import type { Figures, Part } from './kit/part.ts';
 import { tableOf } from './kit/table.ts';
-import { Interrupted, unlessInterrupted } from '../local/interrupted.ts';
+import { exitCodeOf, unlessInterrupted } from '../local/interrupted.ts';
 import { PARTS } from './parts/index.ts';
 
 const USAGE = `usage: npm run bench -- [--only ${PARTS.map((p) => p.name).join(',')}] [--contacts N] [--json]
@@ -103,9 +103,4 @@ function say(line: string): void {
 }
 
 // Not by waiting for whatever a measurement left open.
-process.exit(
-  await main().catch((error: unknown) => {
-    if (error instanceof Interrupted) return error.exitCode;
-    throw error;
-  }),
-);
+process.exit(await exitCodeOf(main));

@@ -1,6 +1,6 @@
 /** `npm run faults`: a campaign of faults drawn from a seed. Exit code 0 when nothing was broken. */
 import { parseArgs } from 'node:util';
-import { Interrupted } from '../local/interrupted.ts';
+import { exitCodeOf } from '../local/interrupted.ts';
 import { campaign } from './campaign.ts';
 import { summaryOf, tableOf } from './summary.ts';
 
@@ -29,9 +29,4 @@ async function main(): Promise<number> {
 }
 
 // Not by waiting for whatever a cut connection left open.
-process.exit(
-  await main().catch((error: unknown) => {
-    if (error instanceof Interrupted) return error.exitCode;
-    throw error;
-  }),
-);
+process.exit(await exitCodeOf(main));

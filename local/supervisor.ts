@@ -32,6 +32,7 @@ import { stopLeftOverPostgres } from './postgres.ts';
 import type { Exit, RunningPart } from './processes.ts';
 import type { Say } from './say.ts';
 import { stopLeftOverTemporal } from './temporal-server.ts';
+import { onStopSignals } from './stop-signals.ts';
 
 /** Where the rig keeps its data, and how it speaks. */
 export interface SuperviseOptions {
@@ -178,28 +179,16 @@ function describe({ code, signal }: Exit): string {
   return signal === null ? `with exit code ${code}` : `by ${signal}`;
 }
 
-/** One Ctrl-C arrives twice under `npm start`: from the terminal, and once more from npm. */
-const sameKeyMs = 700;
-
 /**
  * Stops everything in order on the first SIGINT, SIGTERM or SIGHUP, and at once on the second. Returns a function that
  * takes the handlers away. The process then ends by itself, with the exit code that its entry sets.
  */
 export function stopOnSignals(supervisor: Supervisor, say: Say): () => void {
-  let firstAt: number | undefined;
-  const onSignal = () => {
-    if (firstAt === undefined) {
-      firstAt = Date.now();
-      say('Stopping everything in order (Ctrl-C again: at once) …');
-      void supervisor.stop();
-    } else if (Date.now() - firstAt > sameKeyMs) {
+  return onStopSignals(say, {
+    first: () => void supervisor.stop(),
+    again: () => {
       say('Stopping at once.');
       void supervisor.stopNow();
-    }
-  };
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-  for (const signal of signals) process.on(signal, onSignal);
-  return () => {
-    for (const signal of signals) process.off(signal, onSignal);
-  };
+    },
+  });
 }
