@@ -10,12 +10,13 @@ export interface AccountLimits {
   concurrency: number;
 }
 
-/** Share of a window's calls that may go at once; the rest is spread evenly, so that no window ever holds more than the limit. */
+/** Share of a window's calls that may go at once; the rest is spread evenly. */
 const BURST_SHARE = 0.03;
 
 /**
  * Writes the limits of an account. A bucket with burst `b` that refills by `r` lets at most `b + r × window` calls into any
- * window, hence `r = (limit − b) / window`.
+ * window, hence `r = (limit − b) / window`. Calls that were granted evenly may be made late and arrive together; so the calls of the last
+ * window are counted too, each until a window after its end, when the vendor has forgotten it whenever it arrived.
  */
 export async function syncBudget(db: Db, account: string, limits: AccountLimits): Promise<void> {
   const limited = limits.calls !== undefined && limits.windowMs !== undefined;
@@ -23,12 +24,21 @@ export async function syncBudget(db: Db, account: string, limits: AccountLimits)
   const perMs = limited ? ((limits.calls ?? 0) - burst) / (limits.windowMs ?? 1) : null;
   await rows(
     db,
-    `insert into budgets (account, per_ms, burst, tokens, per_day, concurrency) values (?, ?, ?, 0, ?, ?)
+    `insert into budgets (account, per_ms, burst, tokens, per_day, concurrency, window_calls, window_ms) values (?, ?, ?, 0, ?, ?, ?, ?)
      on conflict (account) do update set per_ms = excluded.per_ms, burst = excluded.burst, per_day = excluded.per_day,
-       concurrency = excluded.concurrency, tokens = least(budgets.tokens, excluded.burst)
-     where (budgets.per_ms, budgets.burst, budgets.per_day, budgets.concurrency)
-       is distinct from (excluded.per_ms, excluded.burst, excluded.per_day, excluded.concurrency)`,
-    [account, perMs, burst, limits.perDay ?? null, limits.concurrency],
+       concurrency = excluded.concurrency, tokens = least(budgets.tokens, excluded.burst),
+       window_calls = excluded.window_calls, window_ms = excluded.window_ms
+     where (budgets.per_ms, budgets.burst, budgets.per_day, budgets.concurrency, budgets.window_calls, budgets.window_ms) is distinct from
+       (excluded.per_ms, excluded.burst, excluded.per_day, excluded.concurrency, excluded.window_calls, excluded.window_ms)`,
+    [
+      account,
+      perMs,
+      burst,
+      limits.perDay ?? null,
+      limits.concurrency,
+      limited ? limits.calls : null,
+      limited ? limits.windowMs : null,
+    ],
   );
 }
 
@@ -53,12 +63,12 @@ export async function takeCall(
 
 /** Gives back the connections of calls that have ended. */
 export async function endCalls(db: Db, slots: readonly string[]): Promise<void> {
-  await rows(db, 'delete from budget_slots where id = any (?::uuid[])', [slots]);
+  await rows(db, 'select end_calls(?::uuid[])', [slots]);
 }
 
 /** Gives back a call that was never made, connection and token. */
 export async function refundCall(db: Db, account: string, slot: string): Promise<void> {
-  await endCalls(db, [slot]);
+  await rows(db, 'delete from budget_slots where id = ?', [slot]);
   await rows(
     db,
     `update budgets set tokens = least(burst, tokens + 1), day_used = greatest(0, day_used - 1) where account = ? and per_ms is not null`,

@@ -56,7 +56,7 @@ const WORKER: Grants = {
   vendor_addresses: 'select, insert, delete',
   scan_seen: 'select, insert, delete',
   budgets: 'select, insert, update',
-  budget_slots: 'select, insert, delete',
+  budget_slots: 'select, insert, update, delete',
   audit: 'select',
   audit_chain: 'select, insert',
   audit_epochs: 'select, insert',

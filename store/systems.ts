@@ -162,7 +162,7 @@ export async function budgetUse(db: Db, account: string): Promise<BudgetUse | un
   return row<BudgetUse>(
     db,
     `select per_day as "perDay", per_ms * 1000 as "perSecond", case when day = (clock_timestamp() at time zone 'UTC')::date then day_used else 0 end as "dayUsed",
-       (select count(*) from budget_slots s where s.account = b.account and s.until > clock_timestamp())::integer as "inFlight",
+       (select count(*) from budget_slots s where s.account = b.account and not s.ended and s.until > clock_timestamp())::integer as "inFlight",
        case when blocked_until > clock_timestamp() then blocked_until end as "blockedUntil"
      from budgets b where account = ?`,
     [account],
