@@ -91,11 +91,12 @@ export function openInvoices(contact: Contact): Invoice[] {
   return contact._invoices.filter((invoice) => OPEN.has(invoice.Status) && invoice.AmountDue > 0);
 }
 
-interface Index {
-  activeByName: Map<string, string>;
-  byNumber: Map<string, string>;
-  byAccount: Map<string, string>;
-}
+/** Fields by whose values contacts are found without going through all of them. */
+export const INDEXED = ['Name', 'EmailAddress', 'ContactNumber', 'AccountNumber'] as const;
+export type Indexed = (typeof INDEXED)[number];
+
+/** Folded value → ContactID, or several: a set for each of a million would take much memory. */
+type Index = Record<Indexed, Map<string, string | Set<string>>>;
 
 type Compare = (a: Contact, b: Contact) => number;
 
@@ -149,15 +150,22 @@ export class Books {
   }
 
   activeNamed(name: string): Contact | undefined {
-    return this.#find('activeByName', folded(name));
+    return this.having('Name', name).find((contact) => contact.ContactStatus === 'ACTIVE');
   }
 
   numbered(number: string): Contact | undefined {
-    return this.#find('byNumber', number);
+    return this.having('ContactNumber', number).find((contact) => contact.ContactNumber === number);
   }
 
   withAccount(account: string): Contact | undefined {
-    return this.#find('byAccount', folded(account));
+    return this.having('AccountNumber', account)[0];
+  }
+
+  /** All whose field has the value, regardless of case and outer spaces. */
+  having(field: Indexed, value: string): Contact[] {
+    const found = this.#index[field].get(folded(value));
+    const ids = found === undefined ? [] : typeof found === 'string' ? [found] : [...found];
+    return ids.flatMap((id) => this.get(id) ?? []);
   }
 
   /** All contacts in the given order, which leaves no two equal; the list must not be changed. */
@@ -194,11 +202,6 @@ export class Books {
       if (after !== undefined) list.splice(placeOf(after, list, compare), 0, after);
     }
   }
-
-  #find(map: keyof Index, key: string): Contact | undefined {
-    const id = this.#index[map].get(key);
-    return id === undefined ? undefined : this.get(id);
-  }
 }
 
 /** All of an order, with what was added since. */
@@ -225,7 +228,7 @@ function placeOf(contact: Contact, list: readonly Contact[], compare: Compare): 
 }
 
 function indexOf(state: State): Index {
-  const index: Index = { activeByName: new Map(), byNumber: new Map(), byAccount: new Map() };
+  const index: Index = { Name: new Map(), EmailAddress: new Map(), ContactNumber: new Map(), AccountNumber: new Map() };
   for (const contact of Object.values(state.contacts)) enter(index, contact);
   return index;
 }
@@ -236,16 +239,21 @@ export function folded(text: string): string {
 }
 
 function enter(index: Index, contact: Contact): void {
-  if (contact.ContactStatus === 'ACTIVE') index.activeByName.set(folded(contact.Name), contact.ContactID);
-  if (contact.ContactNumber !== undefined) index.byNumber.set(contact.ContactNumber, contact.ContactID);
-  if (contact.AccountNumber !== undefined) index.byAccount.set(folded(contact.AccountNumber), contact.ContactID);
+  for (const field of INDEXED) {
+    const value = contact[field];
+    if (value === undefined) continue;
+    const found = index[field].get(folded(value));
+    if (found === undefined) index[field].set(folded(value), contact.ContactID);
+    else if (typeof found === 'string') index[field].set(folded(value), new Set([found, contact.ContactID]));
+    else found.add(contact.ContactID);
+  }
 }
 
 function forget(index: Index, contact: Contact): void {
-  const drop = (map: Map<string, string>, key: string): void => {
-    if (map.get(key) === contact.ContactID) map.delete(key);
-  };
-  drop(index.activeByName, folded(contact.Name));
-  if (contact.ContactNumber !== undefined) drop(index.byNumber, contact.ContactNumber);
-  if (contact.AccountNumber !== undefined) drop(index.byAccount, folded(contact.AccountNumber));
+  for (const field of INDEXED) {
+    const key = folded(contact[field] ?? '');
+    const found = index[field].get(key);
+    if (found === contact.ContactID) index[field].delete(key);
+    else if (found instanceof Set && found.delete(contact.ContactID) && found.size === 0) index[field].delete(key);
+  }
 }

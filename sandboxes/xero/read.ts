@@ -5,6 +5,7 @@ import type { Books, Contact } from './books.ts';
 import { shownContact, shownInvoice } from './show.ts';
 import type { Detail } from './show.ts';
 import { parseWhere } from './where.ts';
+import type { Where } from './where.ts';
 
 const PAGE_SIZE = 100;
 const PAGE_SIZE_MAX = 1000;
@@ -33,13 +34,15 @@ export function tooLong(request: VendorRequest): boolean {
 export function listContacts(request: VendorRequest, books: Books, host: Host): Answer {
   const { query, headers } = request;
   const tests: ((contact: Contact) => boolean)[] = [];
+  let among: Where['among'];
 
   if (query.get('includeArchived') !== 'true') tests.push((contact) => contact.ContactStatus === 'ACTIVE');
   const where = query.get('where');
   if (where !== null && where !== '') {
-    const test = parseWhere(where);
-    if (typeof test === 'string') return apiError(400, 16, 'QueryParseException', test);
-    tests.push(test);
+    const parsed = parseWhere(where);
+    if (typeof parsed === 'string') return apiError(400, 16, 'QueryParseException', parsed);
+    tests.push(parsed.test);
+    among = parsed.among;
   }
   const since = headers['if-modified-since'];
   if (since !== undefined && since !== '') {
@@ -60,16 +63,16 @@ export function listContacts(request: VendorRequest, books: Books, host: Host): 
     return apiError(400, 16, 'QueryParseException', `No property or field '${by}' exists in type 'Contact'`);
   }
   const ids = idsOf(query.get('IDs'));
+  const few =
+    ids?.flatMap((id) => books.get(id) ?? []) ??
+    (among === undefined ? undefined : [...new Set(among.flatMap(([field, value]) => books.having(field, value)))]);
   const select = (): Contact[] => {
-    const pool =
-      ids === undefined
-        ? books.sorted(by.toUpperCase(), compare)
-        : ids.flatMap((id) => books.get(id) ?? []).toSorted(compare);
+    const pool = few === undefined ? books.sorted(by.toUpperCase(), compare) : few.toSorted(compare);
     const ordered = direction.toUpperCase() === 'DESC' ? pool.toReversed() : pool;
     return tests.length === 0 ? ordered : ordered.filter((contact) => tests.every((test) => test(contact)));
   };
-  // What a search sees changes with time alone, and a list of ids is short.
-  const shared = ids === undefined && (term === undefined || term === '');
+  // What a search sees changes with time alone, and a short list is quickly made.
+  const shared = few === undefined && (term === undefined || term === '');
   const key = JSON.stringify([by.toUpperCase(), direction.toUpperCase(), query.get('includeArchived'), where, since]);
   const found = shared ? books.selected(key, select) : select();
   return page(request, host, 'Contacts', found, (contact) => shownContact(contact, detailOf(query)));

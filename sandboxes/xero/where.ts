@@ -1,15 +1,21 @@
 /** The few forms of Xero's `where` that are played: `Field=="text"`, joined by OR or by AND. */
-import { folded } from './books.ts';
-import type { Contact } from './books.ts';
+import { folded, INDEXED } from './books.ts';
+import type { Contact, Indexed } from './books.ts';
 
-const FIELDS = ['Name', 'EmailAddress', 'ContactNumber', 'AccountNumber', 'ContactStatus'] as const;
+const FIELDS = [...INDEXED, 'ContactStatus'] as const;
 type Field = (typeof FIELDS)[number];
 
 const TERM = /^\s*(\w+)\s*==\s*"((?:[^"\\]|\\.)*)"\s*/;
 const JOINT = /^(OR|\|\||AND|&&)\s+/i;
 
-/** A test of a contact, or a sentence on what is wrong with the clause. */
-export function parseWhere(clause: string): ((contact: Contact) => boolean) | string {
+export interface Where {
+  test: (contact: Contact) => boolean;
+  /** Nobody else can pass the test; absent where all have to be looked at. */
+  among?: readonly [Indexed, string][];
+}
+
+/** What a clause asks for, or a sentence on what is wrong with it. */
+export function parseWhere(clause: string): Where | string {
   const wanted = new Map<Field, Set<string>>();
   let joint: 'or' | 'and' | undefined;
   let rest = clause;
@@ -35,7 +41,13 @@ export function parseWhere(clause: string): ((contact: Contact) => boolean) | st
     const value = contact[field];
     return value !== undefined && values.has(folded(value)) && (joint !== 'and' || values.size === 1);
   };
-  return joint === 'and'
-    ? (contact) => conditions.every((condition) => holds(contact, condition))
-    : (contact) => conditions.some((condition) => holds(contact, condition));
+  if (joint === 'and') return { test: (contact) => conditions.every((condition) => holds(contact, condition)) };
+  const test = (contact: Contact): boolean => conditions.some((condition) => holds(contact, condition));
+  const among: [Indexed, string][] = [];
+  for (const [field, values] of conditions) {
+    const indexed = INDEXED.find((each) => each === field);
+    if (indexed === undefined) return { test };
+    for (const value of values) among.push([indexed, value]);
+  }
+  return { test, among };
 }

@@ -1,8 +1,8 @@
-/** The sandbox's orders, and its look-up by number, are those of a state gone through anew. */
+/** The sandbox's orders and look-ups are those of a state gone through anew. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { Books } from '../../sandboxes/xero/books.ts';
-import type { State } from '../../sandboxes/xero/books.ts';
+import { Books, folded } from '../../sandboxes/xero/books.ts';
+import type { Contact, State } from '../../sandboxes/xero/books.ts';
 import { COMPARE } from '../../sandboxes/xero/read.ts';
 import { fresh } from '../../sandboxes/xero/write.ts';
 
@@ -13,6 +13,7 @@ const step = fc.oneof(
     put: fc.record({
       ContactID: fc.constantFrom(...IDS),
       Name: fc.constantFrom('Ada', 'ada ', 'Bo', 'Cy'),
+      EmailAddress: fc.constantFrom('ada@example.com', 'Ada@example.com', ''),
       // The vendor's rule is that no two have the same.
       ContactNumber: fc.constantFrom('new', 'old'),
       ContactStatus: fc.constantFrom('ACTIVE' as const, 'ARCHIVED' as const),
@@ -48,6 +49,16 @@ test('after any puts and removals', () => {
         ['new', 'old'].map((which) => numberOf({ ContactID, ContactNumber: which })),
       )) {
         expect(books.numbered(ContactNumber)).toBe(contacts.find((c) => c.ContactNumber === ContactNumber));
+      }
+      const byId = (list: Contact[]): Contact[] => list.toSorted(COMPARE['CONTACTID']);
+      for (const [field, value] of [
+        ['Name', 'ADA'],
+        ['Name', 'Bo'],
+        ['EmailAddress', 'ada@example.com'],
+        ['EmailAddress', ''],
+      ] as const) {
+        const same = contacts.filter((c) => c[field] !== undefined && folded(c[field]) === folded(value));
+        expect(byId(books.having(field, value))).toEqual(byId(same));
       }
     }),
   );
