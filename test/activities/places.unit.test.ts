@@ -40,10 +40,14 @@ test('an account of few connections has no more batches than these, less one for
 });
 
 test('with a rate limit as many batches as keep the rate in use, and one: slow calls need more of them at once', () => {
-  expect(bulkAfter(19, [])).toBe(2);
   expect(bulkAfter(19, many({ ms: 120, waitedMs: 0, calls: 3 }))).toBe(2);
   expect(bulkAfter(19, many({ ms: 450, waitedMs: 0, calls: 3 }))).toBe(4);
   expect(bulkAfter(19, many({ ms: 6_000, waitedMs: 0, calls: 3 }))).toBe(6);
+});
+
+test('before a call was timed it is taken for slow, or each drain would begin below its rate', () => {
+  expect(bulkAfter(19, [])).toBe(6);
+  expect(bulkAfter(1, [])).toBe(2);
 });
 
 test('waiting for a token is not slowness: at a call a second nine calls take nine seconds, and two batches are enough', () => {
