@@ -15,7 +15,6 @@ import { BatchTrace } from '../telemetry/batch-trace.ts';
 import { deliverAndVerify } from './attempt.ts';
 import { openGate } from './gate.ts';
 import type { EngineGate } from './gate.ts';
-import { Turn } from './precedence.ts';
 import { giveWay } from './running.ts';
 import type { BatchContext, Running } from './running.ts';
 import { triage } from './triage.ts';
@@ -40,10 +39,9 @@ const STALE_MS = 5;
 
 /** Runs one batch. Rejects with GateClosed when no token was to be had, LeaseLost when another drain has taken over. */
 export async function runBatch(context: BatchContext, due: Due[], callClass: DueClass): Promise<BatchReport> {
-  const { deps, runtime } = context;
+  const { deps, runtime, turn } = context;
   const trace =
     deps.traces === null ? null : new BatchTrace({ traces: deps.traces, db: deps.db, system: runtime.name, callClass });
-  const turn = new Turn(callClass === 'bulk' && runtime.callsPerSecond === null ? 'spare' : callClass);
   const gate = openGate({
     db: deps.db,
     turn,
@@ -60,7 +58,7 @@ export async function runBatch(context: BatchContext, due: Due[], callClass: Due
     ...(trace === null ? {} : { onCalled: trace.called.bind(trace) }),
   });
   try {
-    return await turn.run(async () => run({ ...context, trace, turn }, gate, due));
+    return await turn.run(async () => run({ ...context, trace }, gate, due));
   } catch (error) {
     trace?.broke();
     throw error;

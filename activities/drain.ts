@@ -18,6 +18,7 @@ import type { BatchReport } from './batch.ts';
 import type { Deps, SystemRuntime } from './deps.ts';
 import { runtimeOf } from './deps.ts';
 import { BatchPlaces } from './places.ts';
+import { Turn } from './precedence.ts';
 import type { Wake } from './wakes.ts';
 
 export interface DrainInput {
@@ -86,7 +87,8 @@ class Drain {
   /** Ends them for bulk, and begins no more of it: first thing at the bound. */
   readonly #closingBulk = new AbortController();
   readonly #bulkCloses = AbortSignal.any([this.#closing.signal, this.#closingBulk.signal]);
-  readonly #inFlight = new Set<ContactId>();
+  /** With the turn of its batch. */
+  readonly #inFlight = new Map<ContactId, Turn>();
   readonly #running: Record<DueClass, Set<Promise<void>>> = { urgent: new Set(), live: new Set(), bulk: new Set() };
   /** Contacts whose outcome waits to be folded, or whose earlier call is not taken over yet. */
   #blocked = new Set<ContactId>();
@@ -286,6 +288,7 @@ class Drain {
       urgent: quick === 0 ? 0 : quick * size + held,
       rest: refill ? places.bulk * size * CLAIM_AHEAD + held : 0,
     });
+    for (const d of due) if (classOf(d) === 'urgent') this.#inFlight.get(d.contactId)?.hurry();
     if (refill) this.#ahead = due.filter((d) => classOf(d) === 'bulk');
     const started = (['urgent', 'live'] as const).map((callClass) => {
       const mine = due.filter((d) => classOf(d) === callClass);
@@ -309,16 +312,17 @@ class Drain {
   }
 
   #start(due: Due[], callClass: DueClass): void {
-    for (const { contactId } of due) this.#inFlight.add(contactId);
+    const turn = new Turn(callClass === 'bulk' && this.#runtime.callsPerSecond === null ? 'spare' : callClass);
+    for (const { contactId } of due) this.#inFlight.set(contactId, turn);
     const running = this.#running[callClass];
-    const promise = this.#work(due, callClass).finally(() => {
+    const promise = this.#work(due, callClass, turn).finally(() => {
       for (const { contactId } of due) this.#inFlight.delete(contactId);
       running.delete(promise);
     });
     running.add(promise);
   }
 
-  async #work(due: Due[], callClass: DueClass): Promise<void> {
+  async #work(due: Due[], callClass: DueClass, turn: Turn): Promise<void> {
     const startedAt = performance.now();
     const spent = { waitedMs: 0, calls: 0 };
     try {
@@ -327,6 +331,7 @@ class Drain {
           deps: this.#deps,
           runtime: this.#runtime,
           token: this.#token,
+          turn,
           closing: callClass === 'bulk' ? this.#bulkCloses : this.#closing.signal,
           expectsCalls: this.#stretch === 1,
           onCall: () => {
@@ -344,7 +349,8 @@ class Drain {
     } catch (error) {
       if (error instanceof GateClosed) {
         // No token now: the work stays due. A long wait is the vendor's limit and ends the attempt with its delay.
-        if (error.afterMs > 0) this.#fail(tooLong(error.afterMs));
+        if (error.cause !== undefined) this.#fail(unreadable(error));
+        else if (error.afterMs > 0) this.#fail(tooLong(error.afterMs));
         return;
       }
       this.#fail(error);
@@ -411,6 +417,14 @@ function tooLong(afterMs: number): ApplicationFailure {
     message: 'the account has no calls left for now',
     type: FaultType.VendorUnavailable,
     nextRetryDelay: Math.min(afterMs, 300_000),
+  });
+}
+
+function unreadable({ cause, afterMs }: GateClosed): ApplicationFailure {
+  return ApplicationFailure.create({
+    message: `the account's budget cannot be read, so no call is made: ${nameOf(cause)}`,
+    type: FaultType.StoreUnavailable,
+    nextRetryDelay: afterMs,
   });
 }
 

@@ -12,7 +12,7 @@ import type { Turn } from './precedence.ts';
 
 export interface GateOptions {
   db: Db;
-  /** Whose calls these are: while they wait nobody gives way to it. */
+  /** Whose calls these are: while they wait nobody gives way to it, and when it is hurried they are urgent. */
   turn?: Turn;
   account: string;
   callClass: CallClass;
@@ -177,9 +177,11 @@ export function openGate(options: GateOptions): EngineGate {
   const shared = accountOf(db, account);
   const local = shared.places;
 
+  const callClass = (): CallClass => (options.turn?.isHurried === true ? 'urgent' : options.callClass);
+
   async function acquire(closing: AbortSignal): Promise<string> {
     const asked = performance.now();
-    await local.take(options.concurrency, options.callClass, closing);
+    await local.take(options.concurrency, callClass(), closing);
     try {
       return await acquireToken(closing);
     } catch (error) {
@@ -196,9 +198,9 @@ export function openGate(options: GateOptions): EngineGate {
       if (closing.aborted) throw new GateClosed(0);
       let waitMs: number;
       try {
-        waitMs = await takeCall(db, account, options.callClass, slot, callTimeoutMs + 5_000, shared.takeEnded());
-      } catch {
-        throw new GateClosed(1_000);
+        waitMs = await takeCall(db, account, callClass(), slot, callTimeoutMs + 5_000, shared.takeEnded());
+      } catch (error) {
+        throw new GateClosed(1_000, { cause: error });
       }
       if (waitMs === 0) return slot;
       if (waitMs > options.longestWaitMs) throw new GateClosed(waitMs);

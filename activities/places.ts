@@ -6,6 +6,8 @@ import type { SystemRuntime } from './deps.ts';
 const MANY = 6;
 /** So that one can be prepared while another is out. */
 const LEAST = 2;
+/** At no more calls a second than this the next token comes later than the next batch is prepared: one is enough. */
+const SLOW = 2;
 /** Where no rate says how many, to begin with. */
 const FIRST = 3;
 /** What a call takes, with our own work around it, before one was timed: a loaded machine's, or a drain begins below its rate. */
@@ -30,7 +32,7 @@ type Load = () => number;
 /**
  * Urgent and live have places that bulk cannot take. Bulk has as many as are of use, since what is urgent of a contact waits for the batch
  * that it is in. Where the account allows some calls a second, that is what keeps its rate in use (Little's law: the rate times what a call
- * takes, with our own work around it) and one more; else it has one more as long as this thread is not full, and one less when it is.
+ * takes, with our own work around it) and one more unless the rate is slow; else it has one more as long as this thread is not full, and one less when it is.
  */
 export class BatchPlaces {
   readonly #runtime: Pick<SystemRuntime, 'concurrency' | 'callsPerSecond'>;
@@ -46,8 +48,9 @@ export class BatchPlaces {
   now(): Record<DueClass, number> {
     const { concurrency, callsPerSecond } = this.#runtime;
     const many = Math.max(1, Math.min(MANY, concurrency - 1));
-    const needed = callsPerSecond === null ? this.#tried : Math.ceil(callsPerSecond * this.#secondsPerCall) + 1;
-    return { urgent: 2, live: Math.max(1, Math.ceil(many / 2)), bulk: Math.min(many, Math.max(LEAST, needed)) };
+    const least = callsPerSecond !== null && callsPerSecond <= SLOW ? 1 : LEAST;
+    const needed = callsPerSecond === null ? this.#tried : Math.ceil(callsPerSecond * this.#secondsPerCall) + least - 1;
+    return { urgent: 2, live: Math.max(1, Math.ceil(many / 2)), bulk: Math.min(many, Math.max(least, needed)) };
   }
 
   tookBulk({ ms, waitedMs, calls }: TimedBatch): void {

@@ -10,9 +10,12 @@ const STRETCH_MS = 5;
 /** A wait of urgent work that is over before counts as work. */
 const SOON_MS = 40;
 
-/** `spare`: bulk for an account without a rate limit. It can be done at any time, while an unused token of a limited account is lost. */
-export type Rank = CallClass | 'spare';
-type Counted = 'urgent' | 'bulk';
+/**
+ * `spare`: bulk for an account without a rate limit. It can be done at any time, while an unused token of a limited account is lost.
+ * `hurried`: bulk with a contact of whom something urgent waits.
+ */
+export type Rank = CallClass | 'spare' | 'hurried';
+type Counted = 'urgent' | 'hurried' | 'bulk';
 
 /**
  * To whom each gives way, and in one step so many milliseconds at most: a token that was had for it must not wait long, or calls come to
@@ -22,19 +25,19 @@ type Counted = 'urgent' | 'bulk';
 const AHEAD: Record<Rank, Partial<Record<Counted, number>>> = {
   urgent: {},
   live: {},
-  bulk: { urgent: 300 },
-  spare: { urgent: 300, bulk: 100 },
-  scan: { urgent: 300 },
+  hurried: { urgent: 100 },
+  bulk: { urgent: 300, hurried: 300 },
+  spare: { urgent: 300, hurried: 300, bulk: 100 },
+  scan: { urgent: 300, hurried: 300 },
 };
 
-const active: Record<Counted, number> = { urgent: 0, bulk: 0 };
+const active: Record<Counted, number> = { urgent: 0, hurried: 0, bulk: 0 };
 /** Called when one of them ends or stands back. */
 const watching = new Set<() => void>();
 
 /** The place of one batch among all of this process; of a scan, what lets others pass. */
 export class Turn {
-  readonly #rank: Rank;
-  readonly #longestMs: number;
+  #rank: Rank;
   #isRunning = false;
   #waits = 0;
   #standsBack = false;
@@ -45,7 +48,21 @@ export class Turn {
 
   constructor(rank: Rank) {
     this.#rank = rank;
-    this.#longestMs = Math.max(0, ...Object.values(AHEAD[rank]));
+  }
+
+  get isHurried(): boolean {
+    return this.#rank === 'hurried';
+  }
+
+  /** Something urgent waits for this batch: if it is bulk, it goes ahead of other bulk from now on. */
+  hurry(): void {
+    if (this.#rank !== 'bulk' && this.#rank !== 'spare') return;
+    const isAtWork = this.#isRunning && !this.#standsBack;
+    if (isAtWork) this.#count(-1);
+    this.#rank = 'hurried';
+    if (isAtWork) this.#count(1);
+    // It may be held by some whom it goes ahead of now.
+    for (const look of watching) look();
   }
 
   /** Runs it: those behind give way meanwhile. */
@@ -90,7 +107,7 @@ export class Turn {
 
   /** To be called for each of many records of a step: the process looks after others now and then. @returns milliseconds that it took */
   async breathe(): Promise<number> {
-    if (this.#givenMs >= this.#longestMs || performance.now() - this.#stretchFrom < STRETCH_MS) return 0;
+    if (this.#givenMs >= longestMs(this.#rank) || performance.now() - this.#stretchFrom < STRETCH_MS) return 0;
     return this.#give(async () => {
       await nextRound();
       await this.#pass();
@@ -128,10 +145,18 @@ export class Turn {
   }
 
   #count(by: 1 | -1): void {
-    if (this.#rank !== 'urgent' && this.#rank !== 'bulk') return;
+    if (!isCounted(this.#rank)) return;
     active[this.#rank] += by;
     if (by === -1) for (const look of watching) look();
   }
+}
+
+function isCounted(rank: Rank): rank is Counted {
+  return rank in active;
+}
+
+function longestMs(rank: Rank): number {
+  return Math.max(0, ...Object.values(AHEAD[rank]));
 }
 
 async function somebodyEnds(longestMs: number): Promise<void> {

@@ -7,6 +7,7 @@ export interface BatchContext {
   deps: Deps;
   runtime: SystemRuntime;
   token: number;
+  turn: Turn;
   closing: AbortSignal;
   /** The last batches needed a call for nearly all of theirs: the token is taken first, and the record loaded once, after it. */
   expectsCalls: boolean;
@@ -16,7 +17,7 @@ export interface BatchContext {
 }
 
 /** `trace`: null where nobody traces. */
-export type Running = BatchContext & { trace: BatchTrace | null; turn: Turn };
+export type Running = BatchContext & { trace: BatchTrace | null };
 
 /** Between two steps: more urgent batches pass. */
 export async function giveWay({ turn, onWaited }: Running): Promise<void> {

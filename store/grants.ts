@@ -126,6 +126,7 @@ export const OWNER_ONLY: Readonly<Record<string, string>> = {
 const WORKER_FUNCTIONS = [
   'take_call(text, text, uuid, integer)',
   'take_call(text, text, uuid, integer, uuid[])',
+  'end_calls(uuid[])',
   'hold_lease(text, bigint)',
   'open_call(uuid, text, bigint, uuid[])',
   'apply_outcomes(text, outcome[])',

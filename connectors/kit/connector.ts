@@ -52,11 +52,11 @@ export interface Gate {
   readonly concurrency: number;
 }
 
-/** Thrown by the gate: no call was made. Connectors let it pass; the engine turns it into a retry. */
+/** Thrown by the gate: no call was made. Connectors let it pass; the engine turns it into a retry. `cause`: the budget could not be read. */
 export class GateClosed extends Error {
   readonly afterMs: number;
-  constructor(afterMs: number) {
-    super('no call may be made now');
+  constructor(afterMs: number, options?: { cause: unknown }) {
+    super('no call may be made now', options);
     this.name = 'GateClosed';
     this.afterMs = afterMs;
   }

@@ -47,11 +47,12 @@ test('with a rate limit as many batches as keep the rate in use, and one: slow c
 
 test('before a call was timed it is taken for slow, or each drain would begin below its rate', () => {
   expect(bulkAfter(19, [])).toBe(6);
-  expect(bulkAfter(1, [])).toBe(2);
+  expect(bulkAfter(1, [])).toBe(1);
 });
 
-test('waiting for a token is not slowness: at a call a second nine calls take nine seconds, and two batches are enough', () => {
-  expect(bulkAfter(1, many({ ms: 9_000, waitedMs: 8_600, calls: 9 }))).toBe(2);
+test('waiting for a token is not slowness: at a call a second nine calls take nine seconds, and one batch is enough', () => {
+  expect(bulkAfter(1, many({ ms: 9_000, waitedMs: 8_600, calls: 9 }))).toBe(1);
+  expect(bulkAfter(1, many({ ms: 20_000, waitedMs: 6_500, calls: 9 }))).toBe(2);
 });
 
 test('calls of one batch that wait side by side, and batches without a call, are no news', () => {

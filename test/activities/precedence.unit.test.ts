@@ -80,6 +80,37 @@ test('bulk that waits, for a token or for its turn, holds nobody', async () => {
   await spare;
 });
 
+test.each(['bulk', 'spare'] as const)(
+  '%s that is hurried waits for bulk no longer, and others let it pass',
+  async (rank) => {
+    const other = begin('bulk');
+    const { turn, end } = begin(rank);
+    const step = turn.giveWay();
+    turn.hurry();
+    expect(turn.isHurried).toBe(true);
+    expect(await isHeld(step)).toBe(false);
+    await other.end();
+    for (const behind of ['bulk', 'spare', 'scan'] as const) {
+      expect(await isHeld(new Turn(behind).giveWay())).toBe(true);
+    }
+    expect(await isHeld(new Turn('live').giveWay())).toBe(false);
+    expect(await isHeld(turn.giveWay())).toBe(false);
+    const urgent = begin('urgent');
+    const after = turn.giveWay();
+    expect(await isHeld(after)).toBe(true);
+    await urgent.end();
+    await after;
+    await end();
+    expect(await isHeld(new Turn('bulk').giveWay())).toBe(false);
+  },
+);
+
+test.each(['urgent', 'live', 'scan'] as const)('%s is not hurried', (rank) => {
+  const turn = new Turn(rank);
+  turn.hurry();
+  expect(turn.isHurried).toBe(false);
+});
+
 test.each(['a failure', 'a failure while another call is still out'])('%s leaves nobody held', async (how) => {
   const turn = new Turn('urgent');
   const answered = Promise.withResolvers<void>();

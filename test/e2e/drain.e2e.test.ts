@@ -1,8 +1,13 @@
-/** A drain ends at its bound, so that the next one takes over; what is urgent does not wait for the batches that are out then. */
+/**
+ * A drain ends at its bound, so that the next one takes over; what is urgent does not wait for the batches that are out then. Where its
+ * contact is in one, that one is hurried. Without a budget it makes no call.
+ */
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { takeCall } from '../../store/budgets.ts';
 import { LIVE_UP_TO } from '../../store/claims.ts';
-import { rows } from '../../store/db.ts';
+import { oneRow, rows } from '../../store/db.ts';
 import { addPerson } from '../rig/people.ts';
 import { control, converged, createWorld, eventually, SYSTEM } from '../rig/world.ts';
 import type { World } from '../rig/world.ts';
@@ -108,5 +113,53 @@ test('live changes without a pause do not keep bulk from going on after the boun
   goesOn = false;
   await editing;
   await control(world.sandboxes.hubspot, 'DELETE', '/faults');
+  await converged(world);
+}, 90_000);
+
+test('a batch with a contact of whom something urgent waits is hurried: its calls count as urgent', async () => {
+  const fault = (await control(world.sandboxes.hubspot, 'POST', '/faults', {
+    name: 'delay',
+    match: { method: 'POST', path: '/contacts/batch/' },
+    params: { ms: 3_000 },
+  })) as { id: string };
+  await addMany('hurried', 50);
+  await eventually('a batch of bulk is out', async () => (await out()) > 0);
+  // From now on bulk gets no call today, and what is urgent does.
+  const { account } = await oneRow<{ account: string }>(
+    world.db,
+    `update budgets b set per_day = 1000, day_used = 950, day = (clock_timestamp() at time zone 'UTC')::date
+     from systems s where s.account = b.account and s.name = ? returning b.account`,
+    [SYSTEM.hubspot],
+  );
+  expect(await takeCall(world.db, account, 'bulk', randomUUID(), 1_000)).toBeGreaterThanOrEqual(1_000);
+  await rows(
+    world.db,
+    `insert into consent_events (contact_id, purpose, kind, channel) select contact_ids[1], 'newsletter', 'withdrawn', 'phone' from calls`,
+  );
+
+  await eventually('the whole batch is read back', async () => (await bulkDue()) === 0, 15_000);
+  const { faults } = (await control(world.sandboxes.hubspot, 'GET', '/faults')) as {
+    faults: { id: string; fired: number }[];
+  };
+  expect(faults.find(({ id }) => id === fault.id)?.fired).toBe(1);
+  await rows(world.db, 'update budgets set per_day = null where account = ?', [account]);
+  await converged(world);
+}, 90_000);
+
+test('a budget that cannot be read stops all calls, says so, and work goes on when it can', async () => {
+  await rows(world.db, 'alter table budgets rename to budgets_away');
+  await control(world.sandboxes.hubspot, 'POST', '/journal/clear');
+  await addMany('stopped', 10);
+  const said = await eventually('the lane says why', async () => {
+    const [system] = await rows<{ said: string | null }>(
+      world.db,
+      'select last_error as said from systems where name = ?',
+      [SYSTEM.hubspot],
+    );
+    return system?.said?.includes('budget') === true ? system.said : undefined;
+  });
+  expect(said).toBe("the account's budget cannot be read, so no call is made: error 42P01");
+  expect(await control(world.sandboxes.hubspot, 'GET', '/journal')).toMatchObject({ entries: [] });
+  await rows(world.db, 'alter table budgets_away rename to budgets');
   await converged(world);
 }, 90_000);
