@@ -27,7 +27,7 @@ const AHEAD: Record<Rank, Partial<Record<Counted, number>>> = {
   live: {},
   hurried: { urgent: 100 },
   bulk: { urgent: 300, hurried: 300 },
-  spare: { urgent: 300, hurried: 300, bulk: 100 },
+  spare: { urgent: 300, hurried: 300, bulk: 300 },
   scan: { urgent: 300, hurried: 300 },
 };
 

@@ -10,18 +10,21 @@ export interface AccountLimits {
   concurrency: number;
 }
 
-/** Share of a window's calls that may go at once; the rest is spread evenly. */
-const BURST_SHARE = 0.03;
+/** Share of a window's calls that may go at once; the rest is spread evenly, so that what is urgent never waits long for the next one. */
+const BURST_SHARE = 0.05;
+/** So that two can be kept for what is urgent. */
+const LEAST_BURST = 3;
 
 /**
- * Writes the limits of an account. A bucket with burst `b` that refills by `r` lets at most `b + r × window` calls into any
- * window, hence `r = (limit − b) / window`. Calls that were granted evenly may be made late and arrive together; so the calls of the last
- * window are counted too, each until a window after its end, when the vendor has forgotten it whenever it arrived.
+ * Writes the limits of an account. A bucket spreads the calls, and those of the last window are counted: each until a window after its end,
+ * when the vendor has forgotten it whenever it arrived. The count alone holds the limit, since calls that were granted evenly may be made late and
+ * arrive together; a crash of PostgreSQL forgets it for a window, in which the bucket lets a few calls too many pass at most.
  */
 export async function syncBudget(db: Db, account: string, limits: AccountLimits): Promise<void> {
-  const limited = limits.calls !== undefined && limits.windowMs !== undefined;
-  const burst = limited ? Math.max(2, Math.floor((limits.calls ?? 0) * BURST_SHARE)) : 1;
-  const perMs = limited ? ((limits.calls ?? 0) - burst) / (limits.windowMs ?? 1) : null;
+  const { calls, windowMs } = limits;
+  const limited = calls !== undefined && windowMs !== undefined;
+  const burst = limited ? Math.min(calls, Math.max(LEAST_BURST, Math.floor(calls * BURST_SHARE))) : 1;
+  const perMs = limited ? calls / windowMs : null;
   await rows(
     db,
     `insert into budgets (account, per_ms, burst, tokens, per_day, concurrency, window_calls, window_ms) values (?, ?, ?, 0, ?, ?, ?, ?)
@@ -36,8 +39,8 @@ export async function syncBudget(db: Db, account: string, limits: AccountLimits)
       burst,
       limits.perDay ?? null,
       limits.concurrency,
-      limited ? limits.calls : null,
-      limited ? limits.windowMs : null,
+      limited ? calls : null,
+      limited ? windowMs : null,
     ],
   );
 }

@@ -22,7 +22,7 @@ begin
 end $$;
 
 -- As in 0002, and no window holds more calls than the vendor allows, however late they were made: counted are those in flight and
--- those that ended less than a window ago.
+-- those that ended less than a window ago. Two calls are kept for what is urgent.
 create or replace function take_call(p_account text, p_class text, p_slot uuid, p_slot_ms integer) returns integer
 language plpgsql set search_path = plumbline, pg_temp as $$
 declare
@@ -55,8 +55,7 @@ begin
   if in_flight >= b.concurrency - (case when p_class <> 'urgent' and b.concurrency > 2 then 1 else 0 end) then
     return 10;
   end if;
-  -- One is kept for urgent calls.
-  mine := b.window_calls - (case when p_class <> 'urgent' and b.window_calls > 2 then 1 else 0 end);
+  mine := b.window_calls - (case when b.window_calls < 6 then 0 when p_class in ('bulk', 'scan') then 2 when p_class = 'live' then 1 else 0 end);
   if counted >= mine then
     select greatest(1, ceil(extract(epoch from until - t) * 1000)::integer) into waits
     from budget_slots where account = p_account and ended and until > t order by until offset counted - mine limit 1;
@@ -65,7 +64,11 @@ begin
   if b.per_ms is not null then
     b.tokens := least(b.burst, b.tokens + b.per_ms * extract(epoch from t - b.refilled_at) * 1000);
     b.refilled_at := t;
-    if b.burst >= 2 and p_class in ('bulk', 'scan') then
+    if b.burst >= 3 and p_class in ('bulk', 'scan') then
+      floor_tokens := 3;
+    elsif b.burst >= 3 and p_class = 'live' then
+      floor_tokens := 2;
+    elsif b.burst >= 2 and p_class in ('bulk', 'scan') then
       floor_tokens := 2;
     elsif b.burst >= 2 and p_class = 'live' then
       floor_tokens := 1.5;

@@ -132,20 +132,6 @@ test.each(['a failure', 'a failure while another call is still out'])('%s leaves
   await step;
 });
 
-test('spare is held less long for bulk than for what is urgent', async () => {
-  const bulk = begin('bulk');
-  const forBulk = new Turn('spare').giveWay();
-  expect(await isHeld(forBulk)).toBe(true);
-  const urgent = begin('urgent');
-  const forUrgent = new Turn('spare').giveWay();
-  const waitedMs = await forUrgent;
-  expect(waitedMs).toBeGreaterThanOrEqual(290);
-  await urgent.end();
-  // Its own limit had long passed, though somebody was ahead to the end.
-  expect(await new Turn('spare').giveWay()).toBeGreaterThanOrEqual(90);
-  await Promise.all([forBulk, bulk.end()]);
-});
-
 test('one step is held for some tenths of a second at most, however many records it has', async () => {
   const { end } = begin('urgent');
   const turn = new Turn('bulk');
