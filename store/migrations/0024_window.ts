@@ -22,7 +22,7 @@ begin
 end $$;
 
 -- As in 0002, and no window holds more calls than the vendor allows, however late they were made: counted are those in flight and
--- those that ended less than a window ago. Two calls are kept for what is urgent.
+-- those that ended less than a window ago. A call or two are kept for what is urgent.
 create or replace function take_call(p_account text, p_class text, p_slot uuid, p_slot_ms integer) returns integer
 language plpgsql set search_path = plumbline, pg_temp as $$
 declare
@@ -31,6 +31,7 @@ declare
   floor_tokens double precision := 1;
   in_flight integer;
   counted integer;
+  kept integer;
   mine integer;
   waits integer;
 begin
@@ -55,7 +56,9 @@ begin
   if in_flight >= b.concurrency - (case when p_class <> 'urgent' and b.concurrency > 2 then 1 else 0 end) then
     return 10;
   end if;
-  mine := b.window_calls - (case when b.window_calls < 6 then 0 when p_class in ('bulk', 'scan') then 2 when p_class = 'live' then 1 else 0 end);
+  -- At many calls a second another one leaves the window soon, and one that is kept is enough.
+  kept := case when b.per_ms > 0.005 then 1 else 2 end;
+  mine := b.window_calls - (case when b.window_calls < 6 then 0 when p_class in ('bulk', 'scan') then kept when p_class = 'live' then 1 else 0 end);
   if counted >= mine then
     select greatest(1, ceil(extract(epoch from until - t) * 1000)::integer) into waits
     from budget_slots where account = p_account and ended and until > t order by until offset counted - mine limit 1;
