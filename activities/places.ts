@@ -4,11 +4,10 @@ import type { SystemRuntime } from './deps.ts';
 
 /** Batches of a class in flight at most. */
 const MANY = 6;
-/** So that one can be prepared while another is out. */
-const LEAST = 2;
-/** At no more calls a second than this the next token comes later than the next batch is prepared: one is enough. */
+/** At more calls a second than this one batch is prepared while others are out; at fewer, the next token comes later than that takes. */
 const SLOW = 2;
-/** Where no rate says how many, to begin with. */
+/** Where no rate says how many: at least, and to begin with. */
+const LEAST = 2;
 const FIRST = 3;
 /** What a call takes, with our own work around it, before one was timed: a loaded machine's, or a drain begins below its rate. */
 const FIRST_SECONDS_PER_CALL = 0.3;
@@ -32,7 +31,8 @@ type Load = () => number;
 /**
  * Urgent and live have places that bulk cannot take. Bulk has as many as are of use, since what is urgent of a contact waits for the batch
  * that it is in. Where the account allows some calls a second, that is what keeps its rate in use (Little's law: the rate times what a call
- * takes, with our own work around it) and one more unless the rate is slow; else it has one more as long as this thread is not full, and one less when it is.
+ * takes, with our own work around it) and one that is prepared; else it has one more as long as this thread is not full, and one less when
+ * it is.
  */
 export class BatchPlaces {
   readonly #runtime: Pick<SystemRuntime, 'concurrency' | 'callsPerSecond'>;
@@ -48,9 +48,12 @@ export class BatchPlaces {
   now(): Record<DueClass, number> {
     const { concurrency, callsPerSecond } = this.#runtime;
     const many = Math.max(1, Math.min(MANY, concurrency - 1));
-    const least = callsPerSecond !== null && callsPerSecond <= SLOW ? 1 : LEAST;
-    const needed = callsPerSecond === null ? this.#tried : Math.ceil(callsPerSecond * this.#secondsPerCall) + least - 1;
-    return { urgent: 2, live: Math.max(1, Math.ceil(many / 2)), bulk: Math.min(many, Math.max(least, needed)) };
+    let bulk = this.#tried;
+    if (callsPerSecond !== null) {
+      const out = Math.max(1, Math.ceil(callsPerSecond * this.#secondsPerCall));
+      bulk = callsPerSecond <= SLOW ? out : out + 1;
+    }
+    return { urgent: 2, live: Math.max(1, Math.ceil(many / 2)), bulk: Math.min(many, bulk) };
   }
 
   tookBulk({ ms, waitedMs, calls }: TimedBatch): void {

@@ -18,9 +18,8 @@ export type Rank = CallClass | 'spare' | 'hurried';
 type Counted = 'urgent' | 'hurried' | 'bulk';
 
 /**
- * To whom each gives way, and in one step so many milliseconds at most: a token that was had for it must not wait long, or calls come to
- * the vendor together, and what is urgent of a contact waits for the batch that it is in. Nobody gives way to live: somebody may be
- * editing all day.
+ * To whom each gives way, and in one step so many milliseconds at most: a token that was had for it counts as long as it
+ * waits, and what is urgent of a contact waits for the batch that it is in. Nobody gives way to live: somebody may be editing all day.
  */
 const AHEAD: Record<Rank, Partial<Record<Counted, number>>> = {
   urgent: {},
@@ -30,6 +29,10 @@ const AHEAD: Record<Rank, Partial<Record<Counted, number>>> = {
   spare: { urgent: 300, hurried: 300, bulk: 300 },
   scan: { urgent: 300, hurried: 300 },
 };
+
+const LONGEST_MS = Object.fromEntries(
+  Object.entries(AHEAD).map(([rank, ahead]) => [rank, Math.max(0, ...Object.values(ahead))]),
+) as Record<Rank, number>;
 
 const active: Record<Counted, number> = { urgent: 0, hurried: 0, bulk: 0 };
 /** Called when one of them ends or stands back. */
@@ -107,7 +110,7 @@ export class Turn {
 
   /** To be called for each of many records of a step: the process looks after others now and then. @returns milliseconds that it took */
   async breathe(): Promise<number> {
-    if (this.#givenMs >= longestMs(this.#rank) || performance.now() - this.#stretchFrom < STRETCH_MS) return 0;
+    if (this.#givenMs >= LONGEST_MS[this.#rank] || performance.now() - this.#stretchFrom < STRETCH_MS) return 0;
     return this.#give(async () => {
       await nextRound();
       await this.#pass();
@@ -153,10 +156,6 @@ export class Turn {
 
 function isCounted(rank: Rank): rank is Counted {
   return rank in active;
-}
-
-function longestMs(rank: Rank): number {
-  return Math.max(0, ...Object.values(AHEAD[rank]));
 }
 
 async function somebodyEnds(longestMs: number): Promise<void> {
