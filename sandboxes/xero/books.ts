@@ -242,16 +242,19 @@ function enter(index: Index, contact: Contact): void {
   for (const field of INDEXED) {
     const value = contact[field];
     if (value === undefined) continue;
-    const found = index[field].get(folded(value));
-    if (found === undefined) index[field].set(folded(value), contact.ContactID);
-    else if (typeof found === 'string') index[field].set(folded(value), new Set([found, contact.ContactID]));
+    const key = folded(value);
+    const found = index[field].get(key);
+    if (found === undefined) index[field].set(key, contact.ContactID);
+    else if (typeof found === 'string') index[field].set(key, new Set([found, contact.ContactID]));
     else found.add(contact.ContactID);
   }
 }
 
 function forget(index: Index, contact: Contact): void {
   for (const field of INDEXED) {
-    const key = folded(contact[field] ?? '');
+    const value = contact[field];
+    if (value === undefined) continue;
+    const key = folded(value);
     const found = index[field].get(key);
     if (found === contact.ContactID) index[field].delete(key);
     else if (found instanceof Set && found.delete(contact.ContactID) && found.size === 0) index[field].delete(key);

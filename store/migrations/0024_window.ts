@@ -51,8 +51,9 @@ begin
     return greatest(1000, least(3600000, ceil(extract(epoch from (b.day + 1)::timestamp at time zone 'UTC' - t) * 1000)::integer));
   end if;
   -- Of a process that was killed nobody says when its calls ended: they count for a window more.
-  select count(*) filter (where not ended and until > t), count(*) into in_flight, counted
-  from budget_slots where account = p_account and until > t - (case when ended then 0 else coalesce(b.window_ms, 0) end) * interval '1 millisecond';
+  delete from budget_slots
+  where account = p_account and until <= t - (case when ended then 0 else coalesce(b.window_ms, 0) end) * interval '1 millisecond';
+  select count(*) filter (where not ended and until > t), count(*) into in_flight, counted from budget_slots where account = p_account;
   if in_flight >= b.concurrency - (case when p_class <> 'urgent' and b.concurrency > 2 then 1 else 0 end) then
     return 10;
   end if;
@@ -61,7 +62,7 @@ begin
   mine := b.window_calls - (case when b.window_calls < 6 then 0 when p_class in ('bulk', 'scan') then kept when p_class = 'live' then 1 else 0 end);
   if counted >= mine then
     select greatest(1, ceil(extract(epoch from until - t) * 1000)::integer) into waits
-    from budget_slots where account = p_account and ended and until > t order by until offset counted - mine limit 1;
+    from budget_slots where account = p_account and ended order by until offset counted - mine limit 1;
     return coalesce(waits, 50);
   end if;
   if b.per_ms is not null then
@@ -83,8 +84,6 @@ begin
     b.tokens := b.tokens - 1;
   end if;
   update budgets set tokens = b.tokens, refilled_at = t, day = b.day, day_used = b.day_used + 1 where account = p_account;
-  delete from budget_slots
-  where account = p_account and until <= t - (case when ended then 0 else coalesce(b.window_ms, 0) end) * interval '1 millisecond';
   insert into budget_slots (id, account, until) values (p_slot, p_account, t + p_slot_ms * interval '1 millisecond');
   return 0;
 end $$;

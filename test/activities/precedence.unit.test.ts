@@ -105,6 +105,22 @@ test.each(['bulk', 'spare'] as const)(
   },
 );
 
+test.each(['before its step', 'in the middle of it'])(
+  'hurried %s it is held less long for what is urgent than bulk',
+  async (when) => {
+    const urgent = begin('urgent');
+    const bulk = new Turn('bulk').giveWay();
+    const turn = new Turn('bulk');
+    if (when === 'before its step') turn.hurry();
+    const step = turn.giveWay();
+    if (when !== 'before its step') turn.hurry();
+    expect(await isHeld(step)).toBe(true);
+    expect(await Promise.race([bulk.then(() => 'bulk'), step.then(() => 'hurried')])).toBe('hurried');
+    expect(await bulk).toBeGreaterThanOrEqual(290);
+    await urgent.end();
+  },
+);
+
 test.each(['urgent', 'live', 'scan'] as const)('%s is not hurried', (rank) => {
   const turn = new Turn(rank);
   turn.hurry();

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { row, rows } from '../../store/db.ts';
 import { sealAudit, verifyAudit } from '../../store/audit.ts';
 import { addPerson, allHeld, externalIds, held } from '../rig/people.ts';
-import { control, converged, createWorld, eventually, SYSTEM } from '../rig/world.ts';
+import { control, converged, createWorld, eventually, firedOf, SYSTEM } from '../rig/world.ts';
 import type { WorkerProcess, World } from '../rig/world.ts';
 
 let world: World;
@@ -36,11 +36,10 @@ describe.each([
       params: { effect: 'before' },
     })) as { id: string };
     const person = await addPerson(world, 'Once', `At-${vendor}`, { wait: false });
-    await eventually('the vendor has committed and hangs', async () => {
-      const faults = (await control(world.sandboxes[vendor], 'GET', '/faults')) as { faults?: unknown[] } | unknown[];
-      const list = (Array.isArray(faults) ? faults : (faults.faults ?? [])) as { id: string; fired: number }[];
-      return list.some((f) => f.id === made.id && f.fired === 1);
-    });
+    await eventually(
+      'the vendor has committed and hangs',
+      async () => (await firedOf(world.sandboxes[vendor], made.id)) === 1,
+    );
 
     const open = await rows(world.db, 'select 1 from calls where system = ?', [SYSTEM[vendor]]);
     expect(open.length).toBeGreaterThan(0);

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { rows } from '../../store/db.ts';
 import { addPerson } from '../rig/people.ts';
-import { control, converged, createWorld, eventually, SYSTEM } from '../rig/world.ts';
+import { control, converged, createWorld, eventually, firedOf, SYSTEM } from '../rig/world.ts';
 import type { World } from '../rig/world.ts';
 
 let world: World;
@@ -30,13 +30,6 @@ async function script(name: string, match: Record<string, string>, count: number
   return (made as { id: string }).id;
 }
 
-async function firedOf(id: string): Promise<number> {
-  const { faults } = (await control(world.sandboxes.mailchimp, 'GET', '/faults')) as {
-    faults: { id: string; fired: number }[];
-  };
-  return faults.find((f) => f.id === id)?.fired ?? 0;
-}
-
 async function outcomesOf(contactId: string): Promise<string[]> {
   const found = await rows<{ kind: string }>(
     world.db,
@@ -55,8 +48,8 @@ test('a look that fails does not end the doubt, and the person who withdrew is n
     const seen = await outcomesOf(person.id);
     return seen.includes('delivery.unknown') && seen.includes('delivery.retry');
   });
-  expect(await firedOf(written)).toBe(1);
-  expect(await firedOf(looks)).toBeGreaterThan(0);
+  expect(await firedOf(world.sandboxes.mailchimp, written)).toBe(1);
+  expect(await firedOf(world.sandboxes.mailchimp, looks)).toBeGreaterThan(0);
   expect(await statusOf(person.email)).toEqual(['subscribed']);
 
   const event = { purpose: 'newsletter', kind: 'withdrawn', happenedAt: new Date().toISOString(), channel: 'phone' };

@@ -9,7 +9,7 @@ import { takeCall } from '../../store/budgets.ts';
 import { LIVE_UP_TO } from '../../store/claims.ts';
 import { oneRow, rows } from '../../store/db.ts';
 import { addPerson } from '../rig/people.ts';
-import { control, converged, createWorld, eventually, SYSTEM } from '../rig/world.ts';
+import { control, converged, createWorld, eventually, firedOf, SYSTEM } from '../rig/world.ts';
 import type { World } from '../rig/world.ts';
 
 const DRAIN_MS = 2_000;
@@ -88,10 +88,7 @@ test('a withdrawal past the bound is read back while slow batches of bulk are st
   expect(ledger).toEqual([{ done: true }]);
 
   await converged(world);
-  const { faults } = (await control(world.sandboxes.hubspot, 'GET', '/faults')) as {
-    faults: { id: string; fired: number }[];
-  };
-  expect(faults.find(({ id }) => id === fault.id)?.fired).toBe(1);
+  expect(await firedOf(world.sandboxes.hubspot, fault.id)).toBe(1);
 }, 90_000);
 
 test('live changes without a pause do not keep bulk from going on after the bound', async () => {
@@ -138,10 +135,7 @@ test('a batch with a contact of whom something urgent waits is hurried: its call
   );
 
   await eventually('the whole batch is read back', async () => (await bulkDue()) === 0, 15_000);
-  const { faults } = (await control(world.sandboxes.hubspot, 'GET', '/faults')) as {
-    faults: { id: string; fired: number }[];
-  };
-  expect(faults.find(({ id }) => id === fault.id)?.fired).toBe(1);
+  expect(await firedOf(world.sandboxes.hubspot, fault.id)).toBe(1);
   await rows(world.db, 'update budgets set per_day = null where account = ?', [account]);
   await converged(world);
 }, 90_000);

@@ -303,6 +303,12 @@ export async function control(sandbox: Sandbox, method: string, path: string, bo
   return text === '' ? null : JSON.parse(text);
 }
 
+/** How often a fault that was set at a sandbox has fired. */
+export async function firedOf(sandbox: Sandbox, id: string): Promise<number> {
+  const { faults } = (await control(sandbox, 'GET', '/faults')) as { faults: { id: string; fired: number }[] };
+  return faults.find((fault) => fault.id === id)?.fired ?? 0;
+}
+
 /** Asks until the answer is not undefined or false. Fails with the last error or with `what`. */
 export async function eventually<T>(what: string, ask: () => Promise<T>, withinMs = 30_000): Promise<NonNullable<T>> {
   const started = performance.now();
