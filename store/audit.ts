@@ -4,7 +4,7 @@
  *
  * hash(n) = SHA-256( hash(n-1) ‖ canonical text of the entry ); hash(0) is 32 zero bytes.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { oneRow, row, rows } from './db.ts';
 import type { Db, Tx } from './db.ts';
 
@@ -16,7 +16,7 @@ const CANONICAL = `jsonb_build_array(a.id, to_char(a.at at time zone 'UTC', 'YYY
   a.contact_id, a.version, a.system, a.case_id, a.detail)::text`;
 
 function chained(previous: Buffer, entry: string): Buffer {
-  return createHash('sha256').update(previous).update(entry, 'utf8').digest();
+  return Buffer.from(hash('sha256', Buffer.concat([previous, Buffer.from(entry, 'utf8')]), 'hex'), 'hex');
 }
 
 /** An entry of the application's own, outside the triggers. `detail` holds codes, counts and opaque ids only. */

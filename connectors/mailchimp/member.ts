@@ -1,5 +1,5 @@
 /** Between our words and a member of an audience: bodies to write, observations to give. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { foldCase } from '../../domain/text.ts';
 import type { Item, Observation, ObservedConsent } from '../kit/connector.ts';
 
@@ -41,7 +41,7 @@ export function isMember(value: unknown): value is Member {
 
 /** Mailchimp's key of an address in an audience. */
 export function hashOf(address: string): string {
-  return createHash('md5').update(address.trim().toLowerCase()).digest('hex');
+  return hash('md5', address.trim().toLowerCase(), 'hex');
 }
 
 export function sameAddress(a: string, b: string): boolean {

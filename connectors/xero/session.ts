@@ -1,5 +1,5 @@
 /** What the parts of this connector share for one system. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Contact } from 'xero-node';
 import type { Outcome } from '../../domain/outcome.ts';
 import type { FieldKind } from '../../domain/want.ts';
@@ -53,15 +53,19 @@ export class CreateKeys {
   readonly #answered = new Map<string, number>();
 
   keyOf(contacts: Contact[]): string {
-    const hash = createHash('sha256').update(JSON.stringify(contacts)).digest('hex');
-    return `plumbline-${hash.slice(0, 40)}-${this.#answered.get(hash) ?? 0}`;
+    const asked = hashOf(contacts);
+    return `plumbline-${asked.slice(0, 40)}-${this.#answered.get(asked) ?? 0}`;
   }
 
   answered(contacts: Contact[]): void {
-    const hash = createHash('sha256').update(JSON.stringify(contacts)).digest('hex');
-    this.#answered.set(hash, (this.#answered.get(hash) ?? 0) + 1);
+    const asked = hashOf(contacts);
+    this.#answered.set(asked, (this.#answered.get(asked) ?? 0) + 1);
     if (this.#answered.size > 10_000) this.#answered.delete(this.#answered.keys().next().value ?? '');
   }
+}
+
+function hashOf(contacts: Contact[]): string {
+  return hash('sha256', JSON.stringify(contacts), 'hex');
 }
 
 /** The result of an item. Xero holds no consents, so that part is done where nothing was asked of it. */
