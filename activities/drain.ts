@@ -6,8 +6,7 @@ import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { GateClosed } from '../connectors/kit/connector.ts';
 import { FaultType } from '../domain/faults.ts';
-import type { ContactId } from '../domain/contact.ts';
-import { claimDue, classOf, ledgerSequence, LIVE_UP_TO, nextDueInMs, takeOverCalls } from '../store/claims.ts';
+import { claimDue, ledgerSequence, LIVE_UP_TO, nextDueInMs, takeOverCalls } from '../store/claims.ts';
 import type { Due, DueClass } from '../store/claims.ts';
 import { LeaseLost, releaseLease, renewLease, takeLease } from '../store/leases.ts';
 import { takeRechecks, takeRemarks, takeReviews } from '../store/marks.ts';
@@ -15,10 +14,11 @@ import { foldLateOutcomes } from '../store/record.ts';
 import { forgetError, getSystem, noteError, setSystemState } from '../store/systems.ts';
 import { runBatch } from './batch.ts';
 import type { BatchReport } from './batch.ts';
+import { Claims } from './claims.ts';
 import type { Deps, SystemRuntime } from './deps.ts';
 import { runtimeOf } from './deps.ts';
 import { BatchPlaces } from './places.ts';
-import { Turn } from './precedence.ts';
+import type { Turn } from './precedence.ts';
 import type { Wake } from './wakes.ts';
 
 export interface DrainInput {
@@ -46,9 +46,6 @@ const TROUBLED_BATCHES_TO_FAIL = 3;
 const HEARTBEAT_MS = 1_000;
 /** So long past its bound a drain begins what is not bulk, while it waits for what is out. */
 const OVERTIME_MS = 60_000;
-const LONGEST_STRETCH = 8;
-/** Batches that are claimed at once for each place of bulk. */
-const CLAIM_AHEAD = 3;
 
 export async function drain(deps: Deps, input: DrainInput): Promise<DrainResult> {
   const runtime = runtimeOf(deps, input.system);
@@ -87,21 +84,13 @@ class Drain {
   /** Ends them for bulk, and begins no more of it: first thing at the bound. */
   readonly #closingBulk = new AbortController();
   readonly #bulkCloses = AbortSignal.any([this.#closing.signal, this.#closingBulk.signal]);
-  /** With the turn of its batch. */
-  readonly #inFlight = new Map<ContactId, Turn>();
-  readonly #running: Record<DueClass, Set<Promise<void>>> = { urgent: new Set(), live: new Set(), bulk: new Set() };
-  /** Contacts whose outcome waits to be folded, or whose earlier call is not taken over yet. */
-  #blocked = new Set<ContactId>();
+  readonly #claims: Claims;
   #token = 0;
   #failure: unknown = null;
   #ended: DrainResult['ended'] = 'idle';
   #troubled = 0;
   #trouble: { code: string; afterMs: number } | null = null;
   #sequence: number;
-  /** How much more than a batch is claimed for one: many contacts may need no call (they do not belong, nothing changed). */
-  #stretch = 1;
-  /** Bulk that was claimed and is not started: read ahead, so that not every batch asks the ledger again. */
-  #ahead: Due[] = [];
   #reSweep = true;
   #wake: Wake | null = null;
   readonly #totals = { verified: 0, unchanged: 0, problems: 0, retries: 0, calls: 0 };
@@ -110,6 +99,12 @@ class Drain {
     this.#deps = deps;
     this.#runtime = runtime;
     this.#places = new BatchPlaces(runtime);
+    this.#claims = new Claims({
+      db: deps.db,
+      runtime,
+      places: this.#places,
+      begin: async (due, callClass, turn) => this.#work(due, callClass, turn),
+    });
     this.#sequence = sequence;
   }
 
@@ -138,7 +133,7 @@ class Drain {
     } finally {
       this.#wake.close();
       this.#closing.abort();
-      await Promise.all(this.#busy());
+      await Promise.all(this.#claims.out());
       clearInterval(ticker);
       this.#deps.stopping.removeEventListener('abort', shutDown);
       await releaseLease(db, this.#runtime.name, this.#token).catch(() => undefined);
@@ -170,7 +165,7 @@ class Drain {
     const { db } = this.#deps;
     const taken = await takeOverCalls(db, this.#runtime.name, this.#token);
     const folding = await foldLateOutcomes(db, this.#runtime.name);
-    this.#blocked = new Set([...taken.blocked, ...folding]);
+    this.#claims.blockOnly([...taken.blocked, ...folding]);
   }
 
   async #tick(): Promise<void> {
@@ -192,14 +187,10 @@ class Drain {
     const seconds = (performance.now() - this.#started) / 1000;
     return {
       ...this.#totals,
-      inFlight: this.#inFlight.size,
+      inFlight: this.#claims.contactsOut,
       perSecond: Math.round(((this.#totals.verified + this.#totals.unchanged) / Math.max(seconds, 1)) * 10) / 10,
       ...(this.#trouble === null ? {} : { trouble: this.#trouble.code }),
     };
-  }
-
-  #busy(): Promise<void>[] {
-    return Object.values(this.#running).flatMap((set) => [...set]);
   }
 
   /**
@@ -209,7 +200,8 @@ class Drain {
   #closeBulk(): void {
     if (this.#closingBulk.signal.aborted) return;
     this.#closingBulk.abort();
-    void Promise.all(this.#busy()).then(() => this.#close('bound'));
+    this.#claims.endBulk();
+    void Promise.all(this.#claims.out()).then(() => this.#close('bound'));
   }
 
   #close(ended: DrainResult['ended']): void {
@@ -239,15 +231,15 @@ class Drain {
         this.#reSweep = false;
         await this.#sweep();
       }
-      const started = await this.#fill();
-      const busy = this.#busy();
+      const started = await this.#claims.fill();
+      const busy = this.#claims.out();
       if (busy.length === 0 && !started) {
         idleSince ??= now;
         const waitMs = (await nextDueInMs(db, this.#runtime.name)) ?? timing.lingerMs;
         const leftMs = timing.lingerMs - (now - idleSince);
         if (leftMs <= 0) return;
-        const atLeastMs = this.#blocked.size > 0 ? 250 : 5;
-        if (this.#blocked.size > 0) this.#reSweep = true;
+        const atLeastMs = this.#claims.areSomeBlocked ? 250 : 5;
+        if (this.#claims.areSomeBlocked) this.#reSweep = true;
         const woken = await wake.wait(Math.max(atLeastMs, Math.min(leftMs, waitMs, timing.sweepMs, HEARTBEAT_MS)));
         if (woken) {
           idleSince = null;
@@ -270,58 +262,6 @@ class Drain {
     await this.#takeOver();
   }
 
-  /** Starts as many batches as there is work and place for. @returns true when at least one was started */
-  async #fill(): Promise<boolean> {
-    const size = this.#runtime.capabilities.deliverBatch * this.#stretch;
-    const places = this.#places.now();
-    if (this.#closingBulk.signal.aborted) {
-      places.bulk = 0;
-      this.#ahead = [];
-    }
-    const free = (callClass: DueClass): number => Math.max(0, places[callClass] - this.#running[callClass].size);
-    const quick = free('urgent') + free('live');
-    const refill = free('bulk') > 0 && this.#ahead.length < size;
-    if (quick === 0 && !refill && this.#ahead.length < size) return false;
-    const held = this.#inFlight.size + this.#blocked.size;
-    const due = await claimDue(this.#deps.db, this.#runtime.name, {
-      upTo: LIVE_UP_TO,
-      urgent: quick === 0 ? 0 : quick * size + held,
-      rest: refill ? places.bulk * size * CLAIM_AHEAD + held : 0,
-    });
-    for (const d of due) if (classOf(d) === 'urgent') this.#inFlight.get(d.contactId)?.hurry();
-    if (refill) this.#ahead = due.filter((d) => classOf(d) === 'bulk');
-    const started = (['urgent', 'live'] as const).map((callClass) => {
-      const mine = due.filter((d) => classOf(d) === callClass);
-      return this.#startBatches(mine, callClass, free(callClass), size).started;
-    });
-    const bulk = this.#startBatches(this.#ahead, 'bulk', free('bulk'), size);
-    this.#ahead = bulk.left;
-    return bulk.started || started.includes(true);
-  }
-
-  /** Starts batches of those that are not in flight already, one a free place. */
-  #startBatches(due: Due[], callClass: DueClass, free: number, size: number): { started: boolean; left: Due[] } {
-    let left = due.filter((d) => !this.#inFlight.has(d.contactId) && !this.#blocked.has(d.contactId));
-    let started = false;
-    for (let place = 0; place < free && left.length > 0; place += 1) {
-      this.#start(left.slice(0, size), callClass);
-      left = left.slice(size);
-      started = true;
-    }
-    return { started, left };
-  }
-
-  #start(due: Due[], callClass: DueClass): void {
-    const turn = new Turn(callClass === 'bulk' && this.#runtime.callsPerSecond === null ? 'spare' : callClass);
-    for (const { contactId } of due) this.#inFlight.set(contactId, turn);
-    const running = this.#running[callClass];
-    const promise = this.#work(due, callClass, turn).finally(() => {
-      for (const { contactId } of due) this.#inFlight.delete(contactId);
-      running.delete(promise);
-    });
-    running.add(promise);
-  }
-
   async #work(due: Due[], callClass: DueClass, turn: Turn): Promise<void> {
     const startedAt = performance.now();
     const spent = { waitedMs: 0, calls: 0 };
@@ -333,7 +273,7 @@ class Drain {
           token: this.#token,
           turn,
           closing: callClass === 'bulk' ? this.#bulkCloses : this.#closing.signal,
-          expectsCalls: this.#stretch === 1,
+          expectsCalls: this.#claims.expectsCalls,
           onCall: () => {
             this.#totals.calls += 1;
             spent.calls += 1;
@@ -363,10 +303,10 @@ class Drain {
     this.#totals.problems += report.problems;
     this.#totals.retries += report.retries;
     if (report.late.length > 0) {
-      for (const id of report.late) this.#blocked.add(id);
+      this.#claims.block(report.late);
       this.#reSweep = true;
     }
-    this.#stretch = Math.max(1, Math.min(LONGEST_STRETCH, Math.round(1 / Math.max(report.calledShare, 0.05))));
+    this.#claims.called(report.calledShare);
     this.#trouble = report.trouble;
     this.#troubled = report.trouble === null ? 0 : this.#troubled + 1;
     if (report.trouble !== null && this.#troubled >= TROUBLED_BATCHES_TO_FAIL) {
