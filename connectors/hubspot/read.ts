@@ -94,9 +94,44 @@ interface Cursor {
   after: string | null;
 }
 
-/** Live records first, then archived ones. */
+/** Lists that make one page of a scan. HubSpot gives a hundred records at a time, and their subscriptions by another call. */
+const LISTS = 5;
+
+/**
+ * Live records first, then archived ones. While the subscriptions of one list are read the next is listed already. What was read before a
+ * failure is given; the failure shows again with the next page.
+ */
 export async function scan(session: Session, cursor: string | undefined, gate: Gate): Promise<Page> {
-  const at = cursor === undefined ? { archived: false, after: null } : (JSON.parse(cursor) as Cursor);
+  const parts: { from: Cursor; observations: Promise<Observation[]> }[] = [];
+  let next: Cursor | null = cursor === undefined ? { archived: false, after: null } : (JSON.parse(cursor) as Cursor);
+  while (next !== null && parts.length < LISTS) {
+    const from: Cursor = next;
+    const listed = list(session, from, gate);
+    const observations = listed.then(async ({ records }) => observed(session, records, gate));
+    // Looked at when all have ended.
+    observations.catch(() => undefined);
+    parts.push({ from, observations });
+    next = await listed.then(
+      (l) => l.next,
+      () => null,
+    );
+  }
+  const read: Observation[] = [];
+  const settled = await Promise.allSettled(parts.map((part) => part.observations));
+  for (const [at, part] of settled.entries()) {
+    if (part.status === 'fulfilled') read.push(...part.value);
+    else if (at === 0) throw part.reason;
+    else return { observations: read, cursor: JSON.stringify(parts[at]?.from) };
+  }
+  return next === null ? { observations: read } : { observations: read, cursor: JSON.stringify(next) };
+}
+
+/** @throws ConnectorStop */
+async function list(
+  session: Session,
+  { archived, after }: Cursor,
+  gate: Gate,
+): Promise<{ records: HubSpotRecord[]; next: Cursor | null }> {
   const called = await session.hubspot.call(
     gate,
     'contacts.list',
@@ -104,11 +139,11 @@ export async function scan(session: Session, cursor: string | undefined, gate: G
     (client) =>
       client.crm.contacts.basicApi.getPageWithHttpInfo(
         BATCH,
-        at.after ?? undefined,
+        after ?? undefined,
         wantedProperties(session.mapped),
         undefined,
         undefined,
-        at.archived,
+        archived,
       ),
     (data) => {
       const { results, paging } = (typeof data === 'object' && data !== null ? data : {}) as {
@@ -121,17 +156,24 @@ export async function scan(session: Session, cursor: string | undefined, gate: G
     },
   );
   if (called.kind !== 'ok') throw new ConnectorStop(stoppedBy(called).stopped);
-  const { records, after } = called.value;
-  const states = await readStates(session, gate, at.archived ? [] : records.map((r) => r.properties['email'] ?? ''));
+  const records = called.value.records.map((r) => ({ ...r, archived }));
+  if (called.value.after !== null) return { records, next: { archived, after: called.value.after } };
+  return { records, next: archived ? null : { archived: true, after: null } };
+}
+
+/** With their subscriptions. @throws ConnectorStop */
+async function observed(session: Session, records: HubSpotRecord[], gate: Gate): Promise<Observation[]> {
+  const states = await readStates(
+    session,
+    gate,
+    records.filter((r) => !r.archived).map((r) => r.properties['email'] ?? ''),
+  );
   if ('stopped' in states) throw new ConnectorStop(states.stopped);
-  const observations = records.map((r) => {
-    const record = { ...r, archived: at.archived };
+  return records.map((record) => {
     const consents = stateOf(session, record, states.ok);
     if (consents === undefined) throw new ConnectorStop(UNREAD);
     return observe(record, session.mapped, consents);
   });
-  if (after !== null) return { observations, cursor: JSON.stringify({ archived: at.archived, after }) };
-  return at.archived ? { observations } : { observations, cursor: JSON.stringify({ archived: true, after: null }) };
 }
 
 /** All properties and subscriptions of one record (GDPR Art. 15). */

@@ -161,3 +161,40 @@ test('an erasure without an id is not proven while a record is under the address
   await deliver({ ...item, want: { presence: 'purged', key: null, fields: {}, consents: {} } });
   expect(await bench.connector.collect(id, bench.gate)).not.toBeNull();
 });
+
+test('a scan lists on while subscriptions are read, and gives what was read before a failure', async () => {
+  const people = Array.from({ length: 250 }, (_, n) => ({ properties: { email: `scanned${n}@example.com` } }));
+  const { ids } = (await bench.control('POST', '/records', people)) as { ids: string[] };
+  const { item, id } = await made();
+  await deliver({ ...item, want: { presence: 'purged', key: null, fields: {}, consents: {} } });
+
+  const out: string[] = [];
+  let mostOut = 0;
+  const gate: Bench['gate'] = {
+    ...bench.gate,
+    async call(name, fn) {
+      out.push(name);
+      mostOut = Math.max(mostOut, new Set(out).size);
+      try {
+        return await bench.gate.call(name, fn);
+      } finally {
+        out.splice(out.indexOf(name), 1);
+      }
+    },
+  };
+  const whole = await bench.connector.scan(undefined, gate);
+  expect(mostOut).toBe(2);
+  expect(whole.observations.map((o) => o.externalId).toSorted()).toEqual([...ids, id].toSorted());
+  expect(whole.cursor).toBeUndefined();
+
+  const fired = await bench.fault('partial', STATES, { items: 1 });
+  await expect(bench.connector.scan(undefined, bench.gate)).rejects.toThrow('state_unread');
+  expect(await fired()).toBe(1);
+  const lists = await bench.fault('500-before', { method: 'GET', path: 'after=' }, {}, 1);
+  const part = await bench.connector.scan(undefined, bench.gate);
+  expect(await lists()).toBe(1);
+  expect(part.observations).toHaveLength(100);
+  const rest = await bench.connector.scan(part.cursor, bench.gate);
+  const met = [...part.observations, ...rest.observations].map((o) => o.externalId);
+  expect(met.toSorted()).toEqual([...ids, id].toSorted());
+});
