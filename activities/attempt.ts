@@ -78,7 +78,7 @@ export async function deliverAndVerify(
     const stricter = shown === null ? [] : stricterPurposes(one.planned, shown, runtime.rules, answer.consent);
     if (shown !== null && stricter.length > 0)
       await recordWithdrawals(context.deps, runtime, one.planned.loaded.contact.id, shown, stricter);
-    results.push(judge(one.planned, answer, reading, differencesOf(one, reading, runtime), stricter));
+    results.push(judge(one.planned, one.item.externalIds, answer, reading, differencesOf(one, reading, runtime), stricter));
   }
   return {
     results,

@@ -103,9 +103,13 @@ const UNKNOWN_RETRY_MS = 1_000;
 const MISMATCH_RETRY_MS = 2_000;
 const DEFAULT_RETRY_MS = 5_000;
 
-/** One attempt as the ledger takes it. `reading` undefined: it could not or need not be read. */
+/**
+ * One attempt as the ledger takes it. `reading` undefined: it could not or need not be read.
+ * @param knownIds ids at the vendor that it was attempted under
+ */
 export function judge(
   planned: Planned,
+  knownIds: readonly string[],
   result: ItemResult,
   reading: Observation | null | undefined,
   found: Differences,
@@ -124,20 +128,24 @@ export function judge(
   const consentProven = read && consentOk && !consentDiffers;
   const nothingHeld = outcomes.every((o) => o.kind === 'not_held' || o.kind === 'carried');
   const unread = !read && !nothingHeld && outcomes.some(isSuccess);
+  // Vendors show writes late: one look that does not find who was written, or may have been, proves nothing.
+  const vanished =
+    result.data.kind === 'not_held' && (reading ?? null) === null && (knownIds.length > 0 || ledger.lookFirst);
+  const isFirstLook = vanished && !(ledger.distrust && ledger.dataOutcome === 'not_held');
   const differs = read && (dataDiffers || consentDiffers);
   const mismatches = differs ? ledger.mismatches + 1 : 0;
   const problem = differs && mismatches >= MISMATCHES_TO_PROBLEM;
 
   const dataDone = nothingHeld || dataProven || final(result.data) || (problem && dataOk);
   const consentDone = nothingHeld || consentProven || final(result.consent) || (problem && consentOk);
-  const settled = dataDone && consentDone && stricter.length === 0;
+  const settled = dataDone && consentDone && !isFirstLook && stricter.length === 0;
   const lookFirst =
     // A doubt lasts until somebody has looked: an attempt that could not even read says nothing of what an earlier one may have made.
     (ledger.lookFirst && !read) ||
     outcomes.some((o) => o.kind === 'unknown') ||
     outcomes.some((o) => o.kind === 'retry' && (o.code === 'already_exists' || o.code === 'gone_at_vendor'));
   const verified: Verified | null =
-    reading === undefined && !nothingHeld
+    isFirstLook || (reading === undefined && !nothingHeld)
       ? null
       : {
           dataHash: nothingHeld || dataProven ? planned.dataHash : null,
@@ -159,7 +167,7 @@ export function judge(
     startedWanted: ledger.wanted,
     contactVersion: loaded.contact.version,
     settled,
-    notBeforeMs: settled ? null : retryAfterMs(outcomes, differs || unread, stricter),
+    notBeforeMs: settled ? null : retryAfterMs(outcomes, differs || unread || isFirstLook, stricter),
     verified,
     dataOutcome,
     dataCode: codeOf(result.data) ?? (dataOutcome === 'mismatch' ? 'reads_back_different' : null),
@@ -172,13 +180,12 @@ export function judge(
     message: outcomes.map((o) => ('message' in o ? o.message : undefined)).find((m) => m !== undefined) ?? null,
     reviewOn: retained?.kind === 'retained' ? retained.reviewOn : null,
     lookFirst: !settled && lookFirst,
-    distrust: !settled && (lookFirst || unread || (differs && !problem)),
+    distrust: !settled && (lookFirst || unread || isFirstLook || (differs && !problem)),
     mismatches: problem ? 0 : mismatches,
-    externalIds: idsNow(
-      loaded.externalIds,
-      want.presence === 'carried' || (gone && dataDone) ? [] : result.externalIds,
-    ),
-    recheck: outcomes.some((o) => o.kind === 'unknown'),
+    externalIds: isFirstLook
+      ? null
+      : idsNow(loaded.externalIds, want.presence === 'carried' || (gone && dataDone) ? [] : result.externalIds),
+    recheck: (vanished && !isFirstLook) || outcomes.some((o) => o.kind === 'unknown'),
     touched: true,
   };
 }

@@ -140,12 +140,12 @@ function recordOf(person: Person, row: Row, people: People): string[] {
 function vendorOf(person: Person, row: Row, vendor: Vendor, mine: Held[], mayReceive: boolean): string[] {
   const found: string[] = [];
   if (person.emptied === 'erased') {
-    if (mine.length > 0) found.push(`I4 ${vendor} still holds an erased person`);
+    if (mine.length > 0) found.push(`I4 ${vendor} still holds ${row.id}, who was erased`);
     return found;
   }
   const present = mine.filter((h) => !h.archived);
   if (person.emptied === 'purged') {
-    if (present.length > 0) found.push(`I4 ${vendor} still shows a purged person`);
+    if (present.length > 0) found.push(`I4 ${vendor} still shows ${row.id}, who was purged`);
     return found;
   }
   if (present.length > 1) found.push(`I6 ${vendor} holds ${row.id} ${present.length} times`);

@@ -210,13 +210,21 @@ export async function emptiedProgress(db: Db | Tx, id: ContactId): Promise<Syste
   );
 }
 
-/** Deletes the ticket of a contact that every system was read back as gone from. @returns true when there is none any more */
-export async function closeTicket(db: Db, id: ContactId): Promise<boolean> {
+/** A later reading may need the address: what a vendor shows late is under no id that we know. */
+const NOT_LOOKED_FOR = `not exists (
+  select 1 from rechecks r join systems s on s.name = r.system and not s.removed where r.contact_id = t.contact_id)`;
+
+/** Deletes the ticket of a contact whom every system was read back as gone from, and nobody is to look for any more. */
+export async function closeTicket(db: Db, id: ContactId): Promise<void> {
   const progress = await emptiedProgress(db, id);
-  if (progress.some((p) => p.open)) return false;
-  await rows(db, 'delete from tickets where contact_id = ?', [id]);
-  await rows(db, 'delete from external_ids where contact_id = ? and former', [id]);
-  return true;
+  if (progress.some((p) => p.open)) return;
+  await rows(
+    db,
+    `with gone as (
+       delete from tickets t where t.contact_id = ? and ${NOT_LOOKED_FOR} returning contact_id)
+     delete from external_ids e using gone where e.contact_id = gone.contact_id and e.former`,
+    [id],
+  );
 }
 
 /** Tickets without an open case whose systems have all let go: deleted in one statement. @returns how many */
@@ -224,7 +232,8 @@ export async function closeTickets(db: Db): Promise<number> {
   const { closed } = await oneRow<{ closed: number }>(
     db,
     `with gone as (
-       delete from tickets t where not exists (select 1 from cases k where k.contact_id = t.contact_id and k.closed_at is null)
+       delete from tickets t where ${NOT_LOOKED_FOR}
+         and not exists (select 1 from cases k where k.contact_id = t.contact_id and k.closed_at is null)
          and not exists (
          select 1 from deliveries d join systems s on s.name = d.system and not s.removed
          where d.contact_id = t.contact_id and (d.wanted > d.settled or d.data_outcome is null

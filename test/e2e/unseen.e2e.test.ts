@@ -1,0 +1,98 @@
+/**
+ * Vendors show writes late. Who was written a moment ago and is not shown yet is not taken for gone: an erasure, a purge, a withdrawal
+ * reach them.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { asWriter, oneRow, rows } from '../../store/db.ts';
+import { emptyContact, lockContact } from '../../store/erasure.ts';
+import { addPerson, allHeld } from '../rig/people.ts';
+import type { Person } from '../rig/people.ts';
+import { control, converged, createWorld, eventually, firedOf } from '../rig/world.ts';
+import type { Vendor, World } from '../rig/world.ts';
+
+const VENDORS = ['hubspot', 'mailchimp', 'xero'] as const satisfies Vendor[];
+/** Longer than one look and the next. */
+const STALE_MS = 8_000;
+
+let world: World;
+
+beforeAll(async () => {
+  world = await createWorld({ emptyVendors: true });
+  await world.startWorker();
+  await converged(world);
+}, 60_000);
+
+afterAll(async () => world.close());
+
+/** Of the vendors, who shows the person as somebody who is there, or may be written to. */
+async function showing({ email }: Person): Promise<{ there: Vendor[]; subscribed: Vendor[] }> {
+  const [hubspot, mailchimp, xero] = await Promise.all([
+    allHeld(world, 'hubspot'),
+    allHeld(world, 'mailchimp'),
+    allHeld(world, 'xero'),
+  ]);
+  const atHubSpot = hubspot.filter((r) => r.properties['email'] === email && !r.archived);
+  const atMailchimp = mailchimp.filter((r) => r.email_address === email && r.status !== 'archived');
+  const atXero = xero.filter((r) => r.EmailAddress === email && r.ContactStatus !== 'ARCHIVED');
+  return {
+    there: VENDORS.filter((_, n) => [atHubSpot, atMailchimp, atXero][n]!.length > 0),
+    subscribed: [
+      ...(atHubSpot.some((r) => r._subscriptions?.['1001'] === 'SUBSCRIBED') ? (['hubspot'] as const) : []),
+      ...(atMailchimp.some((r) => r.status === 'subscribed') ? (['mailchimp'] as const) : []),
+    ],
+  };
+}
+
+const approved = async ({ id }: Person): Promise<void> => {
+  const { body } = await world.call('POST', `/v1/contacts/${id}/erasure`, {});
+  const decision = { verdict: 'approve', ground: 'art17_1_b' };
+  const { status } = await world.call('POST', `/v1/cases/${String(body['caseId'])}/decision`, decision);
+  expect([200, 202]).toContain(status);
+};
+
+const purged = async ({ id }: Person): Promise<void> =>
+  asWriter(world.db, { actor: 'test', door: 'engine' }, async (tx) => {
+    const contact = await lockContact(tx, id);
+    if (contact !== undefined) await emptyContact(tx, world.keyring, contact, 'purged');
+  });
+
+const withdrawn = async ({ id }: Person): Promise<void> => {
+  const event = { purpose: 'newsletter', kind: 'withdrawn', happenedAt: new Date().toISOString(), channel: 'phone' };
+  expect((await world.call('POST', `/v1/contacts/${id}/consents`, { events: [event] })).status).toBe(201);
+};
+
+test.each([
+  ['erased', approved, { there: [], subscribed: [] }],
+  ['purged', purged, { there: [], subscribed: [] }],
+  ['withdrawn', withdrawn, { there: [...VENDORS], subscribed: [] }],
+] as const)(
+  'who is %s while no vendor shows them yet',
+  async (_way, change, shown) => {
+    const faults = await Promise.all(
+      VENDORS.map(async (vendor) => {
+        const spec = { name: 'stale-reads', match: {}, params: { ms: STALE_MS } };
+        return { vendor, ...((await control(world.sandboxes[vendor], 'POST', '/faults', spec)) as { id: string }) };
+      }),
+    );
+    const staleUntil = performance.now() + STALE_MS;
+    const person = await addPerson(world, 'Una', 'Unseen', { wait: false });
+    await eventually('all vendors hold them', async () => (await showing(person)).subscribed.length === 2);
+    await eventually('at Xero too', async () => (await showing(person)).there.includes('xero'));
+    await change(person);
+    expect(performance.now()).toBeLessThan(staleUntil - 2_000);
+
+    await sleep(staleUntil - performance.now());
+    for (const { vendor, id } of faults) expect(await firedOf(world.sandboxes[vendor], id)).toBeGreaterThan(0);
+    await converged(world);
+    // The readings that were planned for later.
+    await rows(world.db, 'update rechecks set due_at = clock_timestamp()');
+    await eventually('they were taken', async () => {
+      const { left } = await oneRow<{ left: number }>(world.db, 'select count(*)::integer as left from rechecks');
+      return left === 0;
+    });
+    await converged(world);
+    expect(await showing(person)).toEqual(shown);
+  },
+  90_000,
+);
