@@ -1,6 +1,6 @@
 /** One attempt at a batch: what may be there already is read, the rest is written and read back, and each contact judged by both. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { GateClosed } from '../connectors/kit/connector.ts';
+import { GateClosed, LEFT } from '../connectors/kit/connector.ts';
 import type { Item, ItemResult, Observation } from '../connectors/kit/connector.ts';
 import { hasDifferences } from '../domain/compare.ts';
 import type { Outcome } from '../domain/outcome.ts';
@@ -17,11 +17,14 @@ const REREAD_MS = [150, 600] as const;
 
 type Reading = Observation | null | undefined;
 
-export async function deliverAndVerify(
-  context: Running,
-  gate: EngineGate,
-  work: Work[],
-): Promise<{ results: Recorded[]; outcomes: ItemResult[] }> {
+/** What came of each of those that were attempted, in the same order. */
+export interface Attempted {
+  work: Work[];
+  results: Recorded[];
+  outcomes: ItemResult[];
+}
+
+export async function deliverAndVerify(context: Running, gate: EngineGate, work: Work[]): Promise<Attempted> {
   const { runtime } = context;
   const readings = new Map<Work, Reading>();
   const outcomes = new Map<Work, ItemResult>();
@@ -69,21 +72,23 @@ export async function deliverAndVerify(
     await giveWay(context);
   }
 
-  const results: Recorded[] = [];
+  const attempted: Attempted = { work: [], results: [], outcomes: [] };
   for (const one of work) {
-    await breathe(context);
     const answer = outcomes.get(one) ?? failed({ kind: 'unclassified', code: 'no_answer' }, one.item);
+    if (answer.data === LEFT) continue;
+    await breathe(context);
     const reading = readings.get(one);
     const shown = reading ?? answer.observation ?? null;
     const stricter = shown === null ? [] : stricterPurposes(one.planned, shown, runtime.rules, answer.consent);
     if (shown !== null && stricter.length > 0)
       await recordWithdrawals(context.deps, runtime, one.planned.loaded.contact.id, shown, stricter);
-    results.push(judge(one.planned, one.item.externalIds, answer, reading, differencesOf(one, reading, runtime), stricter));
+    attempted.work.push(one);
+    attempted.results.push(
+      judge(one.planned, one.item.externalIds, answer, reading, differencesOf(one, reading, runtime), stricter),
+    );
+    attempted.outcomes.push(answer);
   }
-  return {
-    results,
-    outcomes: work.map((one) => outcomes.get(one) ?? failed({ kind: 'unclassified', code: 'no_answer' }, one.item)),
-  };
+  return attempted;
 }
 
 function failed(outcome: Outcome, item: Item): ItemResult {

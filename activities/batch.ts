@@ -4,7 +4,6 @@
  * The record is loaded after the token was had, so that the newest state goes out and ten edits become one call.
  */
 import { randomUUID } from 'node:crypto';
-import type { ItemResult } from '../connectors/kit/connector.ts';
 import { isSuccess } from '../domain/outcome.ts';
 import { classOf, openCall } from '../store/claims.ts';
 import type { Due, DueClass } from '../store/claims.ts';
@@ -13,6 +12,7 @@ import type { Recorded } from '../store/record.ts';
 import { forgetRecords } from '../store/vendor-records.ts';
 import { BatchTrace } from '../telemetry/batch-trace.ts';
 import { deliverAndVerify } from './attempt.ts';
+import type { Attempted } from './attempt.ts';
 import { openGate } from './gate.ts';
 import type { EngineGate } from './gate.ts';
 import { giveWay } from './running.ts';
@@ -104,16 +104,16 @@ async function run(context: Running, gate: EngineGate, due: Due[]): Promise<Batc
     token,
     called.map((w) => w.planned.loaded.contact.id),
   );
-  const recorded = await deliverAndVerify(context, gate, called);
-  const all = [...settled, ...recorded.results];
+  const attempted = await deliverAndVerify(context, gate, called);
+  const all = [...settled, ...attempted.results];
   report.late = await recordBatch(deps.db, runtime.name, token, callId, all);
   tell(context, all);
-  tellWaits(context, due, recorded.results, performance.now() - startedAt);
-  const gone = recorded.results.flatMap((r, at) =>
-    r.settled && r.verified?.presence === 'gone' ? (called[at]?.item.externalIds ?? []) : [],
+  tellWaits(context, due, attempted.results, performance.now() - startedAt);
+  const gone = attempted.results.flatMap((r, at) =>
+    r.settled && r.verified?.presence === 'gone' ? (attempted.work[at]?.item.externalIds ?? []) : [],
   );
   if (gone.length > 0) await forgetRecords(deps.db, runtime.name, gone);
-  return summarise(report, recorded.results, recorded.outcomes);
+  return summarise(report, attempted);
 }
 
 /** Counts what was recorded, and tells it of the changes it carries. */
@@ -133,7 +133,7 @@ function tellWaits({ deps, runtime }: BatchContext, due: Due[], results: readonl
   }
 }
 
-function summarise(report: BatchReport, results: Recorded[], outcomes: ItemResult[]): BatchReport {
+function summarise(report: BatchReport, { results, outcomes }: Attempted): BatchReport {
   for (const result of results) {
     if (!result.settled) report.retries += 1;
     else if (result.verified !== null && result.dataOutcome !== 'mismatch') report.verified += 1;

@@ -213,6 +213,9 @@ export function openGate(options: GateOptions): EngineGate {
 
   return {
     concurrency: Math.max(1, options.concurrency - 1),
+    get isHurried() {
+      return options.turn?.isHurried === true;
+    },
     async prepay() {
       const started = performance.now();
       prepaid ??= await waiting(async () => acquire(options.closing));

@@ -23,6 +23,8 @@
  *  8. One bad item never decides for its batch: per-item errors are mapped, a batch refused whole is halved down to the culprit.
  *  9. Outcome messages carry no personal data: use `masked` of `kit/mask.ts`.
  * 10. A 'retry' has `afterMs` where the vendor said so (Retry-After, rate headers).
+ * 11. Where a `deliver` is many calls one after the other, it begins no more of them once `gate.isHurried`: the items that are left
+ *     have `LEFT` as both outcomes.
  */
 import type { ConsentWant, Want } from '../../domain/want.ts';
 import type { Outcome } from '../../domain/outcome.ts';
@@ -50,7 +52,12 @@ export interface Gate {
   observe(reading: LimitReading): void;
   /** Calls that may be in flight at once for this account, for connectors that fan out single calls. */
   readonly concurrency: number;
+  /** Something urgent waits for one of the items that are being delivered. May become true at any time. */
+  readonly isHurried: boolean;
 }
+
+/** Of an item that was not begun because the batch is hurried: nothing was sent for it, and it stays due as it was. */
+export const LEFT: Outcome = Object.freeze({ kind: 'retry', code: 'left_for_urgent', afterMs: 0 });
 
 /** Thrown by the gate: no call was made. Connectors let it pass; the engine turns it into a retry. `cause`: the budget could not be read. */
 export class GateClosed extends Error {

@@ -104,6 +104,7 @@ export async function startBench(facts: Facts): Promise<Bench> {
       calls,
       readings,
       concurrency: 4,
+      isHurried: false,
       call: (name, fn) => {
         calls.push(name);
         return fn(AbortSignal.timeout(CALL_TIMEOUT_MS));

@@ -44,6 +44,7 @@ export function openGate(concurrency = 9): Rig['gate'] {
     calls,
     readings,
     concurrency,
+    isHurried: false,
     call: (name, fn) => {
       calls.push(name);
       return fn(new AbortController().signal);

@@ -286,7 +286,12 @@ describe('answers', () => {
 
 /** A first call of the vendor's, as the engine makes it, and what came of it. */
 async function firstCall(connector: Connector): Promise<unknown> {
-  const gate: Gate = { concurrency: 2, observe: () => {}, call: (_name, fn) => fn(AbortSignal.timeout(1_500)) };
+  const gate: Gate = {
+    concurrency: 2,
+    isHurried: false,
+    observe: () => {},
+    call: (_name, fn) => fn(AbortSignal.timeout(1_500)),
+  };
   try {
     await connector.scan(undefined, gate);
     return 'done';

@@ -64,6 +64,7 @@ export function openGate(): Rig['gate'] {
     calls,
     readings,
     concurrency: 5,
+    isHurried: false,
     call: (name, fn) => {
       calls.push(name);
       return fn(new AbortController().signal);

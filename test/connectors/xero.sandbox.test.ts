@@ -1,5 +1,6 @@
 /** What is particular to Xero in the connector; what all connectors share is in the conformance suite. */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { LEFT } from '../../connectors/kit/connector.ts';
 import type { Item, ItemResult } from '../../connectors/kit/connector.ts';
 import * as xero from '../../sandboxes/xero/index.ts';
 import { itemOf, startRig } from './xero-rig.ts';
@@ -290,6 +291,26 @@ test('many are read back by last change, few by id', async () => {
   expect(read.map((each) => (each !== null && 'reference' in each ? each.reference : null))).toEqual(
     items.map((item) => item.reference),
   );
+});
+
+test('a hurried batch begins no more writes: who is left was not touched', async () => {
+  const items = Array.from({ length: 120 }, (_, index) => itemOf(`ref-${index}`, `Given${index} Family`));
+  let isHurried = false;
+  const gate: typeof rig.gate = {
+    ...rig.gate,
+    get isHurried() {
+      return isHurried;
+    },
+    call(name, fn) {
+      isHurried ||= name === 'contacts.create';
+      return rig.gate.call(name, fn);
+    },
+  };
+  const results = await rig.connector.deliver(items, gate);
+  expect(results.slice(0, 50).map(({ data }) => data.kind)).toEqual(Array.from({ length: 50 }, () => 'applied'));
+  expect(results.slice(50).every(({ data, consent }) => data === LEFT && consent === LEFT)).toBe(true);
+  expect(results).toHaveLength(120);
+  expect(await total()).toBe(50);
 });
 
 test('by id again where an answer by last change would carry many others that were written meanwhile', async () => {
