@@ -1,5 +1,6 @@
 /** The one suite that every connector passes: the rules of connectors/kit/connector.ts, against the vendor's sandbox. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { LEFT } from '../../connectors/kit/connector.ts';
 import type { Item, ItemResult, Observation } from '../../connectors/kit/connector.ts';
 import { isSuccess } from '../../domain/outcome.ts';
 import { person, startBench } from './fixture.ts';
@@ -90,6 +91,15 @@ export function conformance(facts: Facts): void {
       const { item } = await make();
       await deliver({ ...item, externalIds: [], lookFirst: true });
       expect(await copiesOf(item)).toBe(1);
+    });
+
+    test('who is left when the batch is hurried was not touched', async () => {
+      const items = [person(facts), person(facts), person(facts)];
+      const results = await bench.connector.deliver(items, { ...bench.gate, isHurried: true });
+      expect(results).toHaveLength(items.length);
+      const copies = await Promise.all(items.map(copiesOf));
+      expect(copies).toEqual(results.map(({ data }) => (data === LEFT ? 0 : 1)));
+      expect(results.every(({ data, consent }) => (data === LEFT) === (consent === LEFT))).toBe(true);
     });
 
     test('a mixed batch gives one result per item, in order', async () => {
