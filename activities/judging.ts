@@ -102,6 +102,8 @@ const MISMATCHES_TO_PROBLEM = 2;
 const UNKNOWN_RETRY_MS = 1_000;
 const MISMATCH_RETRY_MS = 2_000;
 const DEFAULT_RETRY_MS = 5_000;
+/** What was written for these is there afterwards, archived or not. */
+const LEAVES_A_RECORD: ReadonlySet<Want['presence']> = new Set(['present', 'if_there', 'outside', 'purged']);
 
 /**
  * One attempt as the ledger takes it. `reading` undefined: it could not or need not be read.
@@ -121,9 +123,11 @@ export function judge(
   const read = reading !== undefined;
   const dataOk = isSuccess(result.data);
   const consentOk = isSuccess(result.consent);
-  const dataDiffers = dataOk && (found.fields.length > 0 || found.key || found.presence);
+  const isLost = reading === null && LEAVES_A_RECORD.has(want.presence) && outcomes.some((o) => o.kind === 'applied');
+  const dataDiffers = dataOk && (found.fields.length > 0 || found.key || found.presence || isLost);
   // Where the data part failed, the consent stands under the old key, and is judged by itself.
-  const consentDiffers = consentOk && (found.consents.length > 0 || (dataOk && (found.key || found.presence)));
+  const consentDiffers =
+    consentOk && (found.consents.length > 0 || (dataOk && (found.key || found.presence || isLost)));
   const dataProven = read && dataOk && !dataDiffers;
   const consentProven = read && consentOk && !consentDiffers;
   const nothingHeld = outcomes.every((o) => o.kind === 'not_held' || o.kind === 'carried');
@@ -156,6 +160,8 @@ export function judge(
         };
   const dataOutcome = problem && dataDiffers ? 'mismatch' : result.data.kind;
   const consentOutcome = problem && consentDiffers ? 'mismatch' : result.consent.kind;
+  // Acknowledged, and not shown after several looks: it may be there.
+  const mayBeThere = problem && reading === null;
   const retained = outcomes.find((o) => o.kind === 'retained');
   const gone =
     reading === null ||
@@ -179,13 +185,13 @@ export function judge(
     consentCode: codeOf(result.consent),
     message: outcomes.map((o) => ('message' in o ? o.message : undefined)).find((m) => m !== undefined) ?? null,
     reviewOn: retained?.kind === 'retained' ? retained.reviewOn : null,
-    lookFirst: !settled && lookFirst,
+    lookFirst: (!settled && lookFirst) || mayBeThere,
     distrust: !settled && (lookFirst || unread || isFirstLook || (differs && !problem)),
     mismatches: problem ? 0 : mismatches,
     externalIds: isFirstLook
       ? null
       : idsNow(loaded.externalIds, want.presence === 'carried' || (gone && dataDone) ? [] : result.externalIds),
-    recheck: (vanished && !isFirstLook) || outcomes.some((o) => o.kind === 'unknown'),
+    recheck: mayBeThere || (vanished && !isFirstLook) || outcomes.some((o) => o.kind === 'unknown'),
     touched: true,
   };
 }

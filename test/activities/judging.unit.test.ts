@@ -1,7 +1,8 @@
-/** Comparing readings with what is wanted. */
+/** Comparing readings with what is wanted, and what follows from them. */
 import { expect, test } from 'vitest';
-import { compareReading } from '../../activities/judging.ts';
-import type { Capabilities, Observation } from '../../connectors/kit/connector.ts';
+import { compareReading, judge } from '../../activities/judging.ts';
+import type { Planned } from '../../activities/planning.ts';
+import type { Capabilities, ItemResult, Observation } from '../../connectors/kit/connector.ts';
 import type { SystemRules, Want } from '../../domain/want.ts';
 
 const capabilities = { erase: 'scrub_and_archive', purge: 'scrub_and_archive' } as Capabilities;
@@ -27,4 +28,52 @@ test('in a record that also holds others, only what it tells of the person is co
   expect(differing(true, { FirstName: 'Ann' })).toEqual([]);
   expect(differing(true, { FirstName: 'Anne' })).toEqual(['FirstName']);
   expect(differing(false, { FirstName: 'Ann' })).toEqual(['Phones.DEFAULT']);
+});
+
+const NONE = { fields: [], consents: [], key: false, presence: false };
+const NOT_HELD: ItemResult = { data: { kind: 'not_held' }, consent: { kind: 'not_held' }, externalIds: [] };
+const APPLIED: ItemResult = { data: { kind: 'applied' }, consent: { kind: 'unchanged' }, externalIds: ['1'] };
+
+function planned(presence: Want['presence'], ledger: Partial<Planned['loaded']['ledger']> = {}): Planned {
+  const fresh = { wanted: 2, mismatches: 0, lookFirst: false, distrust: false, dataOutcome: 'applied' };
+  return {
+    want: { ...want, presence },
+    dataHash: 'd',
+    consentHash: 'c',
+    loaded: { contact: { id: 'a', version: 1 }, externalIds: ['1'], ledger: { ...fresh, ...ledger } },
+  } as unknown as Planned;
+}
+
+test('one look that does not find who was written settles nothing; a second does, and later readings follow', () => {
+  const first = judge(planned('erased'), ['1'], NOT_HELD, undefined, NONE, []);
+  expect(first).toMatchObject({ settled: false, distrust: true, verified: null, externalIds: null, recheck: false });
+  expect(first.notBeforeMs).toBeGreaterThan(0);
+  const seen = { distrust: first.distrust, dataOutcome: first.dataOutcome };
+  const second = judge(planned('erased', seen), ['1'], NOT_HELD, undefined, NONE, []);
+  expect(second).toMatchObject({ settled: true, verified: { presence: 'gone' }, externalIds: [], recheck: true });
+});
+
+test('who was never there, as far as is known, is not looked for twice', () => {
+  expect(judge(planned('erased'), [], NOT_HELD, undefined, NONE, [])).toMatchObject({ settled: true, recheck: false });
+  const doubted = planned('erased', { lookFirst: true });
+  expect(judge(doubted, [], NOT_HELD, undefined, NONE, [])).toMatchObject({ settled: false });
+});
+
+test.each(['if_there', 'outside', 'purged'] as const)(
+  'who was written and is not there is no success (%s)',
+  (presence) => {
+    const first = judge(planned(presence), ['1'], APPLIED, null, NONE, []);
+    expect(first).toMatchObject({ settled: false, distrust: true, mismatches: 1 });
+    const again = judge(planned(presence, { mismatches: 1 }), ['1'], APPLIED, null, NONE, []);
+    // A named problem, and still in doubt: whatever changes next looks for them first, and so do later readings.
+    expect(again).toMatchObject({ settled: true, dataOutcome: 'mismatch', lookFirst: true, recheck: true });
+  },
+);
+
+test('who was erased by the vendor itself is not there, and that is the proof', () => {
+  expect(judge(planned('erased'), ['1'], APPLIED, null, NONE, [])).toMatchObject({
+    settled: true,
+    mismatches: 0,
+    verified: { presence: 'gone' },
+  });
 });

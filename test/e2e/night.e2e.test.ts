@@ -6,7 +6,7 @@ import { addPerson } from '../rig/people.ts';
 import { control, converged, createWorld, eventually, SYSTEM } from '../rig/world.ts';
 import type { WorkerProcess, World } from '../rig/world.ts';
 
-const STRANGERS = 750;
+const STRANGERS = 1_050;
 const PAGE = 100;
 
 interface Request {
@@ -72,7 +72,7 @@ const state = () =>
        (select count(*) from scan_seen)::integer as scratch, (select count(*) from audit where kind not like 'run.%' and kind not like 'contact.read')::integer as audit`,
   );
 
-/** Kills the worker when half of the pages are read, and `meanwhile` before it is started again. @returns the listings after that */
+/** Kills the worker when half of it is read, past the five lists of a page, and `meanwhile` before it is started again. @returns the listings after that */
 async function killedHalfWay(
   meanwhile: () => Promise<void>,
 ): Promise<{ counts: Record<string, number>; after: Request[] }> {
@@ -84,7 +84,7 @@ async function killedHalfWay(
     params: { ms: 900 },
   });
   const runId = await start();
-  await eventually('half of the pages are read', async () => (await journal(first)).filter(isListing).length >= 4);
+  await eventually('half of it is read', async () => (await journal(first)).filter(isListing).length >= 7);
   await worker.kill9();
   // A delayed listing is written down when it is answered.
   await sleep(1_000);
