@@ -102,6 +102,8 @@ const MISMATCHES_TO_PROBLEM = 2;
 const UNKNOWN_RETRY_MS = 1_000;
 const MISMATCH_RETRY_MS = 2_000;
 const DEFAULT_RETRY_MS = 5_000;
+/** Code of an attempt that did not find who was written before, until a second look has said so too. */
+const NOT_SHOWN = 'not_shown';
 /** What was written for these is there afterwards, archived or not. */
 const LEAVES_A_RECORD: ReadonlySet<Want['presence']> = new Set(['present', 'if_there', 'outside', 'purged']);
 
@@ -123,7 +125,7 @@ export function judge(
   const read = reading !== undefined;
   const dataOk = isSuccess(result.data);
   const consentOk = isSuccess(result.consent);
-  const isLost = reading === null && LEAVES_A_RECORD.has(want.presence) && outcomes.some((o) => o.kind === 'applied');
+  const isLost = reading === null && LEAVES_A_RECORD.has(want.presence) && result.data.kind === 'applied';
   const dataDiffers = dataOk && (found.fields.length > 0 || found.key || found.presence || isLost);
   // Where the data part failed, the consent stands under the old key, and is judged by itself.
   const consentDiffers =
@@ -132,10 +134,10 @@ export function judge(
   const consentProven = read && consentOk && !consentDiffers;
   const nothingHeld = outcomes.every((o) => o.kind === 'not_held' || o.kind === 'carried');
   const unread = !read && !nothingHeld && outcomes.some(isSuccess);
+  const isNotHeld = (planned.parts.data ? result.data : result.consent).kind === 'not_held';
   // Vendors show writes late: one look that does not find who was written, or may have been, proves nothing.
-  const vanished =
-    result.data.kind === 'not_held' && (reading ?? null) === null && (knownIds.length > 0 || ledger.lookFirst);
-  const isFirstLook = vanished && !(ledger.distrust && ledger.dataOutcome === 'not_held');
+  const isMissed = isNotHeld && (reading ?? null) === null && (knownIds.length > 0 || ledger.lookFirst);
+  const isFirstLook = isMissed && ledger.dataCode !== NOT_SHOWN;
   const differs = read && (dataDiffers || consentDiffers);
   const mismatches = differs ? ledger.mismatches + 1 : 0;
   const problem = differs && mismatches >= MISMATCHES_TO_PROBLEM;
@@ -146,6 +148,7 @@ export function judge(
   const lookFirst =
     // A doubt lasts until somebody has looked: an attempt that could not even read says nothing of what an earlier one may have made.
     (ledger.lookFirst && !read) ||
+    isMissed ||
     outcomes.some((o) => o.kind === 'unknown') ||
     outcomes.some((o) => o.kind === 'retry' && (o.code === 'already_exists' || o.code === 'gone_at_vendor'));
   const verified: Verified | null =
@@ -176,7 +179,10 @@ export function judge(
     notBeforeMs: settled ? null : retryAfterMs(outcomes, differs || unread || isFirstLook, stricter),
     verified,
     dataOutcome,
-    dataCode: codeOf(result.data) ?? (dataOutcome === 'mismatch' ? 'reads_back_different' : null),
+    dataCode:
+      isMissed && !settled
+        ? NOT_SHOWN
+        : (codeOf(result.data) ?? (dataOutcome === 'mismatch' ? 'reads_back_different' : null)),
     dataField:
       result.data.kind === 'rejected'
         ? (result.data.field ?? null)
@@ -186,12 +192,13 @@ export function judge(
     message: outcomes.map((o) => ('message' in o ? o.message : undefined)).find((m) => m !== undefined) ?? null,
     reviewOn: retained?.kind === 'retained' ? retained.reviewOn : null,
     lookFirst: (!settled && lookFirst) || mayBeThere,
-    distrust: !settled && (lookFirst || unread || isFirstLook || (differs && !problem)),
+    distrust: !settled && (lookFirst || unread || (differs && !problem)),
     mismatches: problem ? 0 : mismatches,
-    externalIds: isFirstLook
-      ? null
-      : idsNow(loaded.externalIds, want.presence === 'carried' || (gone && dataDone) ? [] : result.externalIds),
-    recheck: mayBeThere || (vanished && !isFirstLook) || outcomes.some((o) => o.kind === 'unknown'),
+    externalIds:
+      isMissed && !settled
+        ? null
+        : idsNow(loaded.externalIds, want.presence === 'carried' || (gone && dataDone) ? [] : result.externalIds),
+    recheck: outcomes.some((o) => o.kind === 'unknown') || (settled && !ledger.rereading && (isMissed || mayBeThere)),
     touched: true,
   };
 }
@@ -246,7 +253,8 @@ export function settledWithoutCall(planned: Planned, outcome: Outcome, options: 
     consentCode: codeOf(outcome),
     message: null,
     reviewOn: null,
-    lookFirst: false,
+    // Nobody has looked.
+    lookFirst: ledger.lookFirst,
     distrust: false,
     mismatches: 0,
     externalIds: outcome.kind === 'carried' ? [] : null,

@@ -128,8 +128,9 @@ async function handedOver(deps: Deps, runtime: SystemRuntime, planned: Planned, 
 
 /** True where the contact was held under another address before it came to share one: that record is theirs alone and has to go. */
 function hasOwnFormerRecord(loaded: Loaded, want: Want): boolean {
-  const { knownKey } = loaded.ledger;
-  if (loaded.externalIds.length === 0 || knownKey === null || want.key === null) return false;
+  const { knownKey, lookFirst } = loaded.ledger;
+  const mayBeThere = loaded.externalIds.length > 0 || lookFirst;
+  if (!mayBeThere || knownKey === null || want.key === null) return false;
   return keyOf(knownKey) !== keyOf(want.key);
 }
 
@@ -145,7 +146,7 @@ function leavingItem(planned: Planned, runtime: SystemRuntime): Item {
   return {
     ...item,
     want: { presence: 'outside', key: null, fields: {}, consents: {} },
-    lookFirst: false,
+    lookFirst: item.externalIds.length === 0,
     identity: { addresses: knownKey === null ? [] : [knownKey], names: item.identity.names },
   };
 }

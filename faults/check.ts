@@ -244,7 +244,7 @@ export async function openPaused(installation: Installation): Promise<number> {
 }
 
 /**
- * Lets the later readings of attempts of unknown outcome (2, 5 and 15 minutes after) come now: what a vendor applied late is found by them, and a
+ * Lets the later readings (2, 5 and 15 minutes after) come now: what a vendor applied late is found by them, and a
  * campaign does not wait so long. @returns how many
  */
 export async function rereadNow({ db }: Installation): Promise<number> {

@@ -67,10 +67,10 @@ export async function openCall(db: Db, id: string, system: string, token: number
   }
 }
 
-/** Minutes after which a record is read again when an attempt of unknown outcome may still be applied by the vendor. */
+/** Minutes after which a record is read again when the vendor may still apply an attempt, or show it. */
 export const RECHECK_MINUTES = [2, 5, 15] as const;
 
-/** Notes the later readings of contacts with an attempt of unknown outcome. */
+/** Notes the later readings of contacts whose calls were taken over. */
 export async function planRechecks(tx: Db | Tx, system: string, ids: ContactId[]): Promise<void> {
   await rows(
     tx,

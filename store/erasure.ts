@@ -198,46 +198,49 @@ export interface SystemResult {
   reviewOn: string | null;
 }
 
+/** The system has let go, or keeps lawfully what it must. */
+const LET_GO = `('applied', 'unchanged', 'not_held', 'carried', 'retained', 'refused', 'not_supported')`;
+
 /** How far an emptied contact is gone, per system. */
 export async function emptiedProgress(db: Db | Tx, id: ContactId): Promise<SystemResult[]> {
   return rows<SystemResult>(
     db,
     `select d.system, d.wanted > d.settled
-         or d.data_outcome is null or d.data_outcome not in ('applied', 'unchanged', 'not_held', 'carried', 'retained', 'refused', 'not_supported') as open,
+         or d.data_outcome is null or d.data_outcome not in ${LET_GO} as open,
        d.data_outcome as outcome, d.data_code as code, d.verified_at as "verifiedAt", d.review_on as "reviewOn"
      from deliveries d join systems s on s.name = d.system and not s.removed where d.contact_id = ? order by d.system`,
     [id],
   );
 }
 
-/** A later reading may need the address: what a vendor shows late is under no id that we know. */
-const NOT_LOOKED_FOR = `not exists (
-  select 1 from rechecks r join systems s on s.name = r.system and not s.removed where r.contact_id = t.contact_id)`;
+/**
+ * Of a ticket: every system was read back as gone from, and nobody is to look for the person any more. A later reading needs the address: what a
+ * vendor shows late is under no id that we know.
+ */
+const NOT_NEEDED = `
+  not exists (
+    select 1 from deliveries d join systems s on s.name = d.system and not s.removed
+    where d.contact_id = t.contact_id and (d.wanted > d.settled or d.data_outcome is null or d.data_outcome not in ${LET_GO}))
+  and not exists (
+    select 1 from rechecks r join systems s on s.name = r.system and not s.removed where r.contact_id = t.contact_id)`;
 
-/** Deletes the ticket of a contact whom every system was read back as gone from, and nobody is to look for any more. */
+/** Deletes the ticket of a contact if it is not needed any more. */
 export async function closeTicket(db: Db, id: ContactId): Promise<void> {
-  const progress = await emptiedProgress(db, id);
-  if (progress.some((p) => p.open)) return;
   await rows(
     db,
-    `with gone as (
-       delete from tickets t where t.contact_id = ? and ${NOT_LOOKED_FOR} returning contact_id)
+    `with gone as (delete from tickets t where t.contact_id = ? and ${NOT_NEEDED} returning contact_id)
      delete from external_ids e using gone where e.contact_id = gone.contact_id and e.former`,
     [id],
   );
 }
 
-/** Tickets without an open case whose systems have all let go: deleted in one statement. @returns how many */
+/** Deletes the tickets that are not needed any more and have no open case. @returns how many */
 export async function closeTickets(db: Db): Promise<number> {
   const { closed } = await oneRow<{ closed: number }>(
     db,
     `with gone as (
-       delete from tickets t where ${NOT_LOOKED_FOR}
+       delete from tickets t where ${NOT_NEEDED}
          and not exists (select 1 from cases k where k.contact_id = t.contact_id and k.closed_at is null)
-         and not exists (
-         select 1 from deliveries d join systems s on s.name = d.system and not s.removed
-         where d.contact_id = t.contact_id and (d.wanted > d.settled or d.data_outcome is null
-           or d.data_outcome not in ('applied', 'unchanged', 'not_held', 'carried', 'retained', 'refused', 'not_supported')))
        returning contact_id),
      ids as (delete from external_ids e using gone where e.contact_id = gone.contact_id and e.former)
      select count(*)::integer as closed from gone`,

@@ -27,7 +27,7 @@ const CONSENT_EVENT =
 const PERSON =
   '(external_ref, given_name, family_name, emails, phones, organisation, street, city, postcode, country, locale, relationship, ' +
   'account_manager, source, obtained_at, contract_end, last_transaction_at, attributes)';
-const DUE_MARK = '(wanted, priority, due_since, not_before, distrust, mismatches)';
+const DUE_MARK = '(wanted, priority, due_since, not_before, distrust, rereading, mismatches)';
 const LANE_STATE = '(state, state_code, state_by, state_at, last_error, last_error_at)';
 
 /** Table → privileges, as GRANT takes them. A table that is missing here belongs to the owner alone. */

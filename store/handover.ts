@@ -31,5 +31,5 @@ export async function handOver(db: Db, system: string, to: ContactId, externalId
      on conflict (contact_id, system, external_id) do update set former = false`,
     [to, system, externalIds],
   );
-  await markContacts(db, system, [to], { priority: 0, distrust: true });
+  await markContacts(db, system, [to], { priority: 0, distrust: true, rereading: true });
 }

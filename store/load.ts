@@ -16,6 +16,8 @@ export interface Ledger {
   priority: number;
   lookFirst: boolean;
   distrust: boolean;
+  /** Due because of an earlier look. */
+  rereading: boolean;
   dataHash: string | null;
   consentHash: string | null;
   knownKey: string | null;
@@ -24,6 +26,7 @@ export interface Ledger {
   verifiedAt: string | null;
   mismatches: number;
   dataOutcome: string | null;
+  dataCode: string | null;
   dataField: string | null;
   consentOutcome: string | null;
 }
@@ -67,6 +70,7 @@ interface LedgerRow {
   priority: number;
   look_first: boolean;
   distrust: boolean;
+  rereading: boolean;
   data_hash: string | null;
   consent_hash: string | null;
   known_key: string | null;
@@ -75,6 +79,7 @@ interface LedgerRow {
   verified_at: string | null;
   mismatches: number;
   data_outcome: string | null;
+  data_code: string | null;
   data_field: string | null;
   consent_outcome: string | null;
 }
@@ -107,8 +112,8 @@ type DeliveryRow = ContactRow &
   LedgerRow & { ids: [string, boolean][] | null; sealed: Buffer | null; norms: string[] | null };
 
 const DELIVERIES = `
-  select c.*, d.contact_id, d.wanted, d.settled, d.priority, d.look_first, d.distrust, d.data_hash, d.consent_hash, d.known_key,
-    d.known_consents, d.presence, d.verified_at, d.mismatches, d.data_outcome, d.data_field, d.consent_outcome, t.sealed,
+  select c.*, d.contact_id, d.wanted, d.settled, d.priority, d.look_first, d.distrust, d.rereading, d.data_hash, d.consent_hash, d.known_key,
+    d.known_consents, d.presence, d.verified_at, d.mismatches, d.data_outcome, d.data_code, d.data_field, d.consent_outcome, t.sealed,
     (select json_agg(json_build_array(e.external_id, e.former) order by e.former, e.since desc) from external_ids e
      where e.contact_id = d.contact_id and e.system = d.system) as ids,
     (select array_agg(a.norm) from contact_addresses a where a.contact_id = d.contact_id) as norms
@@ -196,6 +201,7 @@ export async function loadForDelivery(db: Db, keyring: Keyring, system: string, 
         priority: ledger.priority,
         lookFirst: ledger.look_first,
         distrust: ledger.distrust,
+        rereading: ledger.rereading,
         dataHash: ledger.data_hash,
         consentHash: ledger.consent_hash,
         knownKey: ledger.known_key,
@@ -204,6 +210,7 @@ export async function loadForDelivery(db: Db, keyring: Keyring, system: string, 
         verifiedAt: ledger.verified_at,
         mismatches: ledger.mismatches,
         dataOutcome: ledger.data_outcome,
+        dataCode: ledger.data_code,
         dataField: ledger.data_field,
         consentOutcome: ledger.consent_outcome,
       },

@@ -11,6 +11,8 @@ export interface MarkOptions {
   priority: number;
   /** What is there must be read again even if nothing changed. */
   distrust?: boolean;
+  /** Because of an earlier look: no later readings follow where it finds nobody. */
+  rereading?: boolean;
 }
 
 /** Marks some contacts of one system. @returns those marked; the others are locked by a writer or unknown */
@@ -23,14 +25,14 @@ export async function markContacts(
   const marked = await rows<{ contact_id: ContactId }>(
     db,
     `update deliveries d set wanted = wanted + 1, not_before = null,
-       distrust = distrust or ?, mismatches = 0,
+       distrust = distrust or ?, rereading = rereading or ?, mismatches = 0,
        priority = case when wanted > settled then least(priority, ?) else ? end,
        due_since = case when wanted > settled then due_since else clock_timestamp() end
      where system = ? and contact_id in (
        select contact_id from deliveries where system = ? and contact_id = any (?::uuid[])
        order by contact_id for no key update skip locked)
      returning contact_id`,
-    [options.distrust ?? false, options.priority, options.priority, system, system, ids],
+    [options.distrust ?? false, options.rereading ?? false, options.priority, options.priority, system, system, ids],
   );
   if (marked.length > 0) await rows(db, `select pg_notify('plumbline_due', ?)`, [system]);
   return marked.map((m) => m.contact_id);
@@ -61,7 +63,7 @@ export async function takeRemarks(db: Db): Promise<number> {
   });
 }
 
-/** Marks the contacts whose later reading is due after an attempt of unknown outcome. @returns how many */
+/** Marks the contacts whose later reading is due: after an attempt of unknown outcome, or one whose effect was not shown. @returns how many */
 export async function takeRechecks(db: Db, system: string): Promise<number> {
   return db.transaction(async (tx) => {
     const due = await rows<{ contact_id: ContactId; due_at: string }>(
@@ -74,6 +76,7 @@ export async function takeRechecks(db: Db, system: string): Promise<number> {
     const marked = await markContacts(tx, system, [...new Set(due.map((d) => d.contact_id))], {
       priority: 20,
       distrust: true,
+      rereading: true,
     });
     await rows(
       tx,

@@ -17,6 +17,7 @@ import * as m0018 from './migrations/0018_idempotency.ts';
 import * as m0022 from './migrations/0022_agreed.ts';
 import * as m0023 from './migrations/0023_marked_once.ts';
 import * as m0024 from './migrations/0024_window.ts';
+import * as m0025 from './migrations/0025_rereading.ts';
 
 const all: Record<string, { up: string; down: string }> = {
   '0001_contacts': m0001,
@@ -33,6 +34,7 @@ const all: Record<string, { up: string; down: string }> = {
   '0022_agreed': m0022,
   '0023_marked_once': m0023,
   '0024_window': m0024,
+  '0025_rereading': m0025,
 };
 
 const source: Knex.MigrationSource<string> = {

@@ -28,7 +28,7 @@ export interface Recorded {
   mismatches: number;
   /** Ids that the vendor now has for the contact; null leaves them as they are. */
   externalIds: string[] | null;
-  /** An attempt of unknown outcome: read again later. */
+  /** Of unknown outcome, or its effect is not shown: read again later. */
   recheck: boolean;
   /** False where nothing went to the vendor and nothing was read: no audit entry. */
   touched: boolean;

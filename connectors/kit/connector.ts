@@ -56,8 +56,12 @@ export interface Gate {
   readonly isHurried: boolean;
 }
 
-/** Of an item that was not begun because the batch is hurried: nothing was sent for it, and it stays due as it was. */
+/** Of an item that was not begun because the batch is hurried: nothing was written for it, and it stays due as it was. */
 export const LEFT: Outcome = Object.freeze({ kind: 'retry', code: 'left_for_urgent', afterMs: 0 });
+
+export function leftOut({ externalIds }: Item): ItemResult {
+  return { data: LEFT, consent: LEFT, externalIds };
+}
 
 /** Thrown by the gate: no call was made. Connectors let it pass; the engine turns it into a retry. `cause`: the budget could not be read. */
 export class GateClosed extends Error {

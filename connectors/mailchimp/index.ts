@@ -1,4 +1,5 @@
 /** Mailchimp, through the official Marketing SDK. */
+import { leftOut } from '../kit/connector.ts';
 import type { Capabilities, Connector, ConnectorSetup, Gate, Item, ItemResult } from '../kit/connector.ts';
 import { partition, saveMany } from './bulk.ts';
 import { check } from './check.ts';
@@ -69,7 +70,7 @@ export function create(setup: ConnectorSetup): Connector {
 async function deliver(session: Session, items: Item[], gate: Gate): Promise<ItemResult[]> {
   const results = new Map<Item, ItemResult>();
   const alone = (item: Item, run: typeof saveOne) => async (): Promise<void> => {
-    results.set(item, await run(session, item, gate));
+    results.set(item, gate.isHurried ? leftOut(item) : await run(session, item, gate));
   };
   const first: (() => Promise<void>)[] = [];
   const staying: Item[] = [];
@@ -93,6 +94,10 @@ async function deliver(session: Session, items: Item[], gate: Gate): Promise<Ite
   const isUrgent = (item: Item): boolean => wishOf(item, session.mapped.consentTargets) === 'unsubscribed';
   const refused: Item[] = [];
   const many = chunks.map((chunk) => async (): Promise<void> => {
+    if (gate.isHurried) {
+      for (const item of chunk.items) results.set(item, leftOut(item));
+      return;
+    }
     const answers = await saveMany(session, chunk, gate);
     for (const [index, item] of chunk.items.entries()) {
       const answer = answers[index] ?? null;

@@ -1,5 +1,5 @@
 /** Xero, through the AccountingApi of `xero-node`. */
-import { LEFT } from '../kit/connector.ts';
+import { leftOut } from '../kit/connector.ts';
 import type { Capabilities, Connector, ConnectorSetup, Gate, Item, ItemResult } from '../kit/connector.ts';
 import { FIELD_KINDS } from '../../domain/want.ts';
 import { createOutbound, SDK_FIRST_MS } from '../kit/outbound.ts';
@@ -115,7 +115,10 @@ async function deliver(session: Session, items: Item[], gate: Gate): Promise<Ite
   ] as const) {
     // A write's worth at a time: what is written is based on a reading of just before.
     for (const some of chunks(group, WRITE_BATCH)) {
-      if (gate.isHurried) break;
+      if (gate.isHurried) {
+        for (const item of some) results.set(item, leftOut(item));
+        continue;
+      }
       const done = await run(session, some, gate).catch((error: unknown) => {
         const outcome = stopOutcome(error);
         return some.map((item) => resultOf(item, outcome));
@@ -123,5 +126,5 @@ async function deliver(session: Session, items: Item[], gate: Gate): Promise<Ite
       for (const [index, item] of some.entries()) results.set(item, done[index]!);
     }
   }
-  return items.map((item) => results.get(item) ?? { data: LEFT, consent: LEFT, externalIds: item.externalIds });
+  return items.map((item) => results.get(item)!);
 }

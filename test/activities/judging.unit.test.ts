@@ -35,22 +35,61 @@ const NOT_HELD: ItemResult = { data: { kind: 'not_held' }, consent: { kind: 'not
 const APPLIED: ItemResult = { data: { kind: 'applied' }, consent: { kind: 'unchanged' }, externalIds: ['1'] };
 
 function planned(presence: Want['presence'], ledger: Partial<Planned['loaded']['ledger']> = {}): Planned {
-  const fresh = { wanted: 2, mismatches: 0, lookFirst: false, distrust: false, dataOutcome: 'applied' };
+  const fresh = {
+    wanted: 2,
+    mismatches: 0,
+    lookFirst: false,
+    distrust: false,
+    rereading: false,
+    dataOutcome: 'applied',
+    dataCode: null,
+  };
   return {
     want: { ...want, presence },
+    parts: { data: true, consent: true },
     dataHash: 'd',
     consentHash: 'c',
     loaded: { contact: { id: 'a', version: 1 }, externalIds: ['1'], ledger: { ...fresh, ...ledger } },
   } as unknown as Planned;
 }
 
-test('one look that does not find who was written settles nothing; a second does, and later readings follow', () => {
-  const first = judge(planned('erased'), ['1'], NOT_HELD, undefined, NONE, []);
-  expect(first).toMatchObject({ settled: false, distrust: true, verified: null, externalIds: null, recheck: false });
-  expect(first.notBeforeMs).toBeGreaterThan(0);
-  const seen = { distrust: first.distrust, dataOutcome: first.dataOutcome };
-  const second = judge(planned('erased', seen), ['1'], NOT_HELD, undefined, NONE, []);
-  expect(second).toMatchObject({ settled: true, verified: { presence: 'gone' }, externalIds: [], recheck: true });
+const found = (presence: Want['presence'], ledger: Partial<Planned['loaded']['ledger']>, result = NOT_HELD) =>
+  judge(planned(presence, ledger), ['1'], result, undefined, NONE, []);
+
+test.each(['erased', 'purged', 'outside', 'if_there'] as const)(
+  'one look that does not find who was written settles nothing; a second does, and later readings follow once (%s)',
+  (presence) => {
+    const first = found(presence, {});
+    expect(first).toMatchObject({ settled: false, lookFirst: true, distrust: true, verified: null, externalIds: null });
+    expect(first.recheck).toBe(false);
+    expect(first.notBeforeMs).toBeGreaterThan(0);
+    const { lookFirst, distrust, dataOutcome, dataCode } = first;
+    const second = found(presence, { lookFirst, distrust, dataOutcome, dataCode });
+    const gone = { settled: true, lookFirst: false, verified: { presence: 'gone' }, externalIds: [], dataCode: null };
+    expect(second).toMatchObject({ ...gone, recheck: true });
+
+    // A later reading, under an id that is known still: two looks again, and then it is over.
+    const later = { rereading: true, distrust: true, dataOutcome: 'not_held' };
+    const third = found(presence, later);
+    expect(third).toMatchObject({ settled: false, recheck: false });
+    const fourth = found(presence, { ...later, lookFirst: true, dataCode: third.dataCode });
+    expect(fourth).toMatchObject({ ...gone, recheck: false });
+  },
+);
+
+test('the second look counts only where it came to an end', () => {
+  const retry: ItemResult = { ...NOT_HELD, consent: { kind: 'retry', code: 'rate_limit' } };
+  const first = found('outside', {}, retry);
+  const { lookFirst, distrust, dataOutcome, dataCode } = first;
+  const second = found('outside', { lookFirst, distrust, dataOutcome, dataCode }, retry);
+  expect(second).toMatchObject({ settled: false, recheck: false, dataCode, externalIds: null });
+});
+
+test('where only consent was asked for, it is that which was not found', () => {
+  const only = planned('if_there');
+  only.parts.data = false;
+  const result: ItemResult = { data: { kind: 'unchanged' }, consent: { kind: 'not_held' }, externalIds: ['1'] };
+  expect(judge(only, ['1'], result, null, NONE, [])).toMatchObject({ settled: false, lookFirst: true });
 });
 
 test('who was never there, as far as is known, is not looked for twice', () => {
@@ -67,6 +106,8 @@ test.each(['if_there', 'outside', 'purged'] as const)(
     const again = judge(planned(presence, { mismatches: 1 }), ['1'], APPLIED, null, NONE, []);
     // A named problem, and still in doubt: whatever changes next looks for them first, and so do later readings.
     expect(again).toMatchObject({ settled: true, dataOutcome: 'mismatch', lookFirst: true, recheck: true });
+    const later = judge(planned(presence, { mismatches: 1, rereading: true }), ['1'], APPLIED, null, NONE, []);
+    expect(later).toMatchObject({ settled: true, dataOutcome: 'mismatch', lookFirst: true, recheck: false });
   },
 );
 

@@ -31,6 +31,8 @@ export interface Facts {
   family: (record: VendorRecord) => string | undefined;
   consent: (record: VendorRecord) => string | undefined;
   isGone: (record: VendorRecord | null) => boolean;
+  /** Its `deliver` is a call or two, so that nobody is left when it is hurried. */
+  isShort?: boolean;
 }
 
 export type VendorRecord = Record<string, unknown>;

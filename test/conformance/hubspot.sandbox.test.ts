@@ -15,6 +15,7 @@ const facts: Facts = {
   family: (record) => (record['properties'] as Record<string, string> | undefined)?.['lastname'],
   consent: (record) => (record['_subscriptions'] as Record<string, string> | undefined)?.['1001'],
   isGone: (record) => record === null,
+  isShort: true,
 };
 
 conformance(facts);

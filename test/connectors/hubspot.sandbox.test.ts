@@ -162,6 +162,20 @@ test('an erasure without an id is not proven while a record is under the address
   expect(await bench.connector.collect(id, bench.gate)).not.toBeNull();
 });
 
+test('whose record was deleted there: an update cannot say more than that it is gone, and a look ends it', async () => {
+  const { item, id } = await made();
+  await bench.control('DELETE', `/records/${id}`);
+  const staying: Item = {
+    ...item,
+    want: { ...item.want, presence: 'if_there', fields: { ...item.want.fields, lastname: 'Other' } },
+    parts: { data: true, consent: false },
+  };
+  const [blind] = await deliver(staying);
+  expect(blind?.data).toMatchObject({ kind: 'retry', code: 'gone_at_vendor' });
+  const [looked] = await deliver({ ...staying, lookFirst: true });
+  expect(looked?.data.kind).toBe('not_held');
+});
+
 test('a scan lists on while subscriptions are read, and gives what was read before a failure', async () => {
   const people = Array.from({ length: 250 }, (_, n) => ({ properties: { email: `scanned${n}@example.com` } }));
   const { ids } = (await bench.control('POST', '/records', people)) as { ids: string[] };

@@ -7,12 +7,12 @@ import type { World } from '../rig/world.ts';
 
 const MANY = 150;
 /** Of each write, which carries fifty. */
-const SLOW_MS = 1_500;
+const SLOW_MS = 4_000;
 
 let world: World;
 
 beforeAll(async () => {
-  world = await createWorld({ vendors: ['xero'], emptyVendors: true });
+  world = await createWorld({ vendors: ['xero'], emptyVendors: true, config: { worker: { callSeconds: 30 } } });
   await world.startWorker();
 }, 60_000);
 

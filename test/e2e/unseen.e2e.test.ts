@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { asWriter, oneRow, rows } from '../../store/db.ts';
 import { emptyContact, lockContact } from '../../store/erasure.ts';
-import { addPerson, allHeld } from '../rig/people.ts';
+import { addPerson, allHeld, externalIds } from '../rig/people.ts';
 import type { Person } from '../rig/people.ts';
 import { control, converged, createWorld, eventually, firedOf, SYSTEM } from '../rig/world.ts';
 import type { Vendor, World } from '../rig/world.ts';
@@ -75,6 +75,24 @@ const withdrawnAfterAll = async (person: Person): Promise<void> => {
   await withdrawn(person);
 };
 
+/** Lets the readings that were planned for later come now, and ends when there are no more. */
+async function laterReadings(): Promise<void> {
+  await rows(world.db, 'update rechecks set due_at = clock_timestamp()');
+  await eventually('they were taken', async () => {
+    const { left } = await oneRow<{ left: number }>(world.db, 'select count(*)::integer as left from rechecks');
+    return left === 0;
+  });
+  await converged(world);
+  expect(await rows(world.db, 'select * from rechecks')).toEqual([]);
+}
+
+async function nothingIsKept({ id }: Person): Promise<void> {
+  await eventually('the sealed ticket is gone', async () => {
+    const tickets = await rows(world.db, 'select 1 from tickets where contact_id = ?', [id]);
+    return tickets.length === 0;
+  });
+}
+
 test.each([
   ['erased', approved, { there: [], subscribed: [] }],
   ['purged', purged, { there: [], subscribed: [] }],
@@ -103,14 +121,30 @@ test.each([
 
     for (const { vendor } of faults) await control(world.sandboxes[vendor], 'DELETE', '/faults');
     await converged(world);
-    // The readings that were planned for later.
-    await rows(world.db, 'update rechecks set due_at = clock_timestamp()');
-    await eventually('they were taken', async () => {
-      const { left } = await oneRow<{ left: number }>(world.db, 'select count(*)::integer as left from rechecks');
-      return left === 0;
-    });
-    await converged(world);
+    await laterReadings();
     expect(await showing(person)).toEqual(shown);
+    await nothingIsKept(person);
   },
   90_000,
 );
+
+test('whoever was deleted by hand before is looked for a few times and no more, and nothing of them is kept', async () => {
+  const person = await addPerson(world, 'Dela', 'Deleted');
+  await converged(world);
+  await rows(world.db, 'delete from rechecks');
+  for (const vendor of ['hubspot', 'mailchimp'] as const) {
+    const [id] = await externalIds(world, person.id, vendor);
+    await control(world.sandboxes[vendor], 'DELETE', `/records/${encodeURIComponent(id ?? '')}`);
+  }
+  expect((await showing(person)).there).toEqual(['xero']);
+  await approved(person);
+  await eventually('the case is done', async () => {
+    const [done] = await rows(world.db, `select 1 from cases where contact_id = ? and state = 'done'`, [person.id]);
+    return done !== undefined;
+  });
+  const planned = await rows(world.db, 'select 1 from rechecks where contact_id = ?', [person.id]);
+  expect(planned).toHaveLength(6);
+  await laterReadings();
+  await nothingIsKept(person);
+  expect(await showing(person)).toEqual({ there: [], subscribed: [] });
+}, 90_000);

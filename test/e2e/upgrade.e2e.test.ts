@@ -199,7 +199,7 @@ test('N is stopped: nothing that was accepted is lost, and what it left open is 
   await Promise.all([oldWorker.stop(), oldApi.stop()]);
   await arrives(world, 'Without', 'N');
   await decide(world, cases.late);
-  await world.call('POST', `/v1/systems/${SYSTEM.hubspot}/retry`, {});
+  expect((await world.call('POST', `/v1/systems/${SYSTEM.hubspot}/retry`, {})).status).toBe(200);
   const accepted = await traffic.stop();
   await converged(world);
   expect([...accepted.keys()].toSorted()).toEqual(people.map((p) => p.id).toSorted());
