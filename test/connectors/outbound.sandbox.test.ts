@@ -206,11 +206,17 @@ describe('addresses', () => {
   });
 });
 
+/** The environment says that certificates are not looked at; Node warns of it, once a process. */
+function lookAway(): void {
+  vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0');
+  vi.spyOn(process, 'emitWarning').mockReturnValue(undefined);
+}
+
 describe('certificates', () => {
   test('one that nobody vouches for is refused, even where the environment says not to look', async () => {
     const own = await serve(fine, { tls: true });
     const url = `https://localhost:${own.port}`;
-    vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0');
+    lookAway();
     const refused = await failure(way([url]), url);
     expect(refused).toContain('DEPTH_ZERO_SELF_SIGNED_CERT');
     expect(neverSent(refused)).toBe('certificate_refused');
@@ -355,7 +361,7 @@ describe.each(CONNECTOR_NAMES)('%s goes that way', (vendor) => {
 
   test('a certificate that nobody vouches for is refused and nothing is sent', async () => {
     const own = await serve(fine, { tls: true });
-    vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0');
+    lookAway();
     const outcome = await firstCall(await connect(vendor, `https://localhost:${own.port}`));
     expect(outcome).toMatchObject({ kind: 'retry', code: 'certificate_refused' });
     expect(own.connections.length).toBeGreaterThan(0);
