@@ -68,6 +68,7 @@ export function startKeeper(options: KeeperOptions): Keeper {
   let scheduled = false;
   let pairsAt = 0;
   const running = new Set<Promise<void>>();
+  const timers = new Map<string, NodeJS.Timeout>();
 
   const loop = (everyMs: number, what: string, round: () => Promise<void>): void => {
     if (stopped) return;
@@ -77,11 +78,15 @@ export function startKeeper(options: KeeperOptions): Keeper {
       })
       .finally(() => {
         running.delete(promise);
-        timers.push(setTimeout(() => loop(everyMs, what, round), everyMs));
+        // A round that was under way at the stop is the last: its timer would keep the process for minutes.
+        if (!stopped)
+          timers.set(
+            what,
+            setTimeout(() => loop(everyMs, what, round), everyMs),
+          );
       });
     running.add(promise);
   };
-  const timers: NodeJS.Timeout[] = [];
 
   loop(options.everyMs, 'Keeping lanes and cases running', async () => {
     await keepOnce(options);
@@ -116,7 +121,7 @@ export function startKeeper(options: KeeperOptions): Keeper {
     async stop() {
       stopped = true;
       stuck.close();
-      for (const timer of timers) clearTimeout(timer);
+      for (const timer of timers.values()) clearTimeout(timer);
       await Promise.all(running);
     },
   };
