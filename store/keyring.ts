@@ -68,30 +68,26 @@ interface OneKey {
 function oneKey({ id, secret }: NamedKey): OneKey {
   if (secret.length < KEY_BYTES) throw new Error(`the key must have at least ${KEY_BYTES} bytes`);
   const sub = (label: string): Buffer => Buffer.from(hkdfSync('sha256', secret, 'plumbline', label, KEY_BYTES));
-  const hashers = new Map<string, ReturnType<typeof hmac>>();
-  const hasher = (use: string): ReturnType<typeof hmac> => {
-    let made = hashers.get(use);
-    if (made === undefined) {
-      made = hmac(sub(`hash:${use}`));
-      hashers.set(use, made);
-    }
-    return made;
-  };
-  const digestKeys = new Map<string, string>();
-  const digestKey = (use: string): string => {
-    let key = digestKeys.get(use);
-    if (key === undefined) {
-      key = sub(`digest:${use}`).toString('hex');
-      digestKeys.set(use, key);
-    }
-    return key;
-  };
+  const hasher = byUse((use) => hmac(sub(`hash:${use}`)));
+  const digestKey = byUse((use) => sub(`digest:${use}`).toString('hex'));
   return {
     id,
     digest: (use, text) => Buffer.from(hash('sha256', digestKey(use) + text, 'hex').slice(0, 2 * DIGEST_BYTES), 'hex'),
     hash: (use, text) => hasher(use)(text),
     sealing: (use) => sub(`seal:${use}`),
     check: createHmac('sha256', sub('check')).update('plumbline key check').digest('hex'),
+  };
+}
+
+/** Made once for each use. */
+function byUse<T>(make: (use: string) => T): (use: string) => T {
+  const made = new Map<string, T>();
+  return (use) => {
+    const known = made.get(use);
+    if (known !== undefined) return known;
+    const now = make(use);
+    made.set(use, now);
+    return now;
   };
 }
 
